@@ -1,0 +1,1 @@
+//! hpc-tsdb-influxdb

@@ -1,0 +1,2 @@
+//! hpc-agent
+fn main() {}

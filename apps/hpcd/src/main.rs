@@ -1,0 +1,2 @@
+//! hpcd
+fn main() {}

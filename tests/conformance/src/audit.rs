@@ -1,0 +1,1 @@
+//! The contract of the `audit` port, one case per sentence.

@@ -1,0 +1,1 @@
+//! The contract of the `identity` port, one case per sentence.

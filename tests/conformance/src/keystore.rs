@@ -1,0 +1,1 @@
+//! The contract of the `keystore` port, one case per sentence.

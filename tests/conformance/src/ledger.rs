@@ -1,0 +1,1 @@
+//! The contract of the `ledger` port, one case per sentence.

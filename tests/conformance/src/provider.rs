@@ -1,0 +1,1 @@
+//! The contract of the `provider` port, one case per sentence.

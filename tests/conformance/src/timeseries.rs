@@ -1,0 +1,1 @@
+//! The contract of the `timeseries` port, one case per sentence.

@@ -1,0 +1,1 @@
+//! The contract of the `tracer` port, one case per sentence.

@@ -1,0 +1,1 @@
+//! The contract of the `transport` port, one case per sentence.
