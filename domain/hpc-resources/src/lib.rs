@@ -1,1 +1,49 @@
-//! hpc-resources
+//! What is asked for, what is offered, and the pure plan that joins them.
+//!
+//! Quantities and money are integers with their unit in the type; accelerators have one canonical name;
+//! a request is checked once and trusted afterwards; a plan says what to try, in which order, and why everything else
+//! was left out.
+//!
+//! Never reads a clock, draws chance, or talks to a provider: offers, facts and "now" are arguments.
+//!
+//! # Example
+//! ```
+//! use hpc_resources::{RequestPriority, ResourceRequest, ResourceUnit};
+//!
+//! let request = ResourceRequest::new("gpu-job")
+//!     .add_gpu_nvidia_h100(4)
+//!     .add_memory(128, ResourceUnit::GB)
+//!     .with_priority(RequestPriority::High)
+//!     .build()?;
+//! assert_eq!(request.duration_s(), 3_600);
+//! # Ok::<(), hpc_resources::RequestError>(())
+//! ```
+
+mod accelerator;
+mod catalog;
+mod document;
+mod ids;
+mod money;
+mod offer;
+mod plan;
+mod quantity;
+mod request;
+
+pub use accelerator::{AcceleratorModel, GpuVendor, ModelError};
+pub use catalog::{Catalog, OFFERS_MAX};
+pub use document::{GpuDocument, RequestDocument, parse_duration_s};
+pub use ids::{
+    ApprovalId, DecisionId, ID_BYTES_MAX, IdError, InstanceType, IntentId, LeaseId, PlanId, ProviderId,
+    QuotaFamily, Region, RequestId, TeamId, ZoneId,
+};
+pub use money::{Currency, Money, MoneyError, NANOS_PER_UNIT, PerGpuHour, PerInstanceHour, SECONDS_PER_HOUR};
+pub use offer::{Accelerators, Offer, OfferKey, OfferKind, QuotaCost, StockHint};
+pub use plan::{
+    ATTEMPTS_MAX, Attempt, EXCLUSIONS_SHOWN_MAX, Excluded, Exclusion, Facts, Plan, PlanInput, RankWeights,
+    Score, plan,
+};
+pub use quantity::{BYTES_MAX, Bytes, MilliCpu, MilliGpu, QuantityError, ResourceUnit};
+pub use request::{
+    ACCELERATORS_MAX, CPUS_MAX, DURATION_S_DEFAULT, DURATION_S_MAX, DURATION_S_MIN, FILTER_MAX, LABELS_MAX,
+    RequestError, RequestPriority, ResourceRequest, ResourceRequestBuilder, ResourceSpec, TEXT_BYTES_MAX,
+};
