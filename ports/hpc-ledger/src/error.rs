@@ -41,13 +41,25 @@ pub enum LedgerError {
         /// The smallest revision that can still be given as `after`.
         oldest: Revision,
     },
-    /// The stored bytes are not what was written. Nothing was repaired or removed.
-    #[error("ledger `{location}` is damaged: {what}; it was left as it is: keep a copy and restore a backup")]
+    /// The stored bytes are not what was written.
+    #[error("ledger `{location}` is damaged: {what}; keep a copy of it and restore a backup")]
     Corrupt {
         /// What is wrong.
         what: String,
         /// The file, and the key or table if known.
         location: String,
+    },
+    /// The file was written by a program that knows another format.
+    #[error(
+        "ledger `{location}` has format {found}, this program knows {known}; run the program that wrote it"
+    )]
+    Format {
+        /// The file.
+        location: String,
+        /// The format of the file.
+        found: u64,
+        /// The format this program reads and writes.
+        known: u64,
     },
     /// Another process, or another part of this one, has the ledger open.
     #[error("ledger `{location}` is in use by another process; stop that process or choose another path")]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{Key, LedgerError, Page, Range, Revision, Transaction, Versioned};
+use crate::{Key, LedgerError, Page, Revision, Transaction, Versioned};
 
 /// Durable key-value state with compare-and-commit transactions, prefix ranges and watches.
 ///
@@ -33,7 +33,7 @@ pub trait Ledger: Send + Sync {
     ///
     /// # Errors
     /// [`LedgerError::InvalidKey`], [`LedgerError::Corrupt`], [`LedgerError::Unavailable`].
-    async fn range(&self, range: &Range) -> Result<Page, LedgerError>;
+    async fn range(&self, range: &crate::Range) -> Result<Page, LedgerError>;
 
     /// Makes every write of `transaction`, if every comparison holds.
     ///
