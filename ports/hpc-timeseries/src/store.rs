@@ -126,7 +126,7 @@ pub trait TimeSeriesStore: Send + Sync {
 
     /// The newest sample in the range of each field of each series that matches.
     ///
-    /// A query with an aggregation or a grouping is unsupported here.
+    /// Order and limit do not count; a query with an aggregation or a grouping is unsupported here.
     ///
     /// # Errors
     /// As [`TimeSeriesStore::query`].
