@@ -42,6 +42,9 @@ struct Column {
     field: String,
 }
 
+/// The columns that make one series of the answer, by its tags and field.
+type Groups<'a> = BTreeMap<(Vec<(String, String)>, &'a str), Vec<&'a BTreeMap<i64, Value>>>;
+
 struct Faults {
     state: u64,
     per_mille: u32,
@@ -156,7 +159,7 @@ impl State {
     fn answer(&self, select: &Select, now_ns: i64) -> SeriesSet {
         let (start_ns, end_ns) = select.range().resolve(now_ns);
         let start_ns = start_ns.max(self.start_ns(now_ns));
-        let mut groups: BTreeMap<(Vec<(String, String)>, &str), Vec<&BTreeMap<i64, Value>>> = BTreeMap::new();
+        let mut groups: Groups<'_> = BTreeMap::new();
         for (column, samples) in self.matching(select).filter(|(column, _)| select.wants_field(&column.field))
         {
             let tags = shown_tags(select.grouping(), &column.key.tags);
