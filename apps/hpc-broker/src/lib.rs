@@ -1,1 +1,47 @@
-//! hpc-broker
+//! Use cases over ports: plan, approve, apply, watch, release, reconcile.
+//!
+//! The broker carries out what the domain decides. Money is held and the intent is durable, with its audit entry, before
+//! any cloud call; the token is derived from the intent; an unknown outcome is resolved by the same token and by tag.
+//! After a crash [`Broker::reconcile`] brings instances, leases, budgets and the audit log back into step.
+//!
+//! Never names an adapter, never reads a clock, never draws a number: all of that is handed in.
+//!
+//! # Example
+//! See `tests/it` of this package, and `hpcd`, which composes it.
+
+mod apply;
+mod approve;
+mod books;
+mod broker;
+mod entry;
+mod environment;
+mod fail;
+mod gate;
+mod plan;
+mod progress;
+mod query;
+mod reconcile;
+mod records;
+mod release;
+mod store;
+
+pub use apply::Applied;
+pub use broker::{Broker, BrokerBuilder};
+pub use environment::{Caller, Environment, Settings};
+pub use gate::check;
+pub use progress::{Progress, ProgressSink, Silent};
+pub use query::{Cost, Listing, PAGE_MAX, TeamBudget};
+pub use reconcile::{OrphanRecord, Reconciled};
+pub use records::{
+    BudgetRecord, DecisionRecord, EndReason, InstanceRecord, IntentRecord, IntentState, LeaseRecord,
+    LeaseState, PlanRecord, PlanState, RequestRecord, RuleLine,
+};
+pub use release::ReleasedLease;
+
+/// A serde name as text: `kebab-case` of a unit variant.
+fn text<T: serde::Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        _ => "unknown".to_owned(),
+    }
+}

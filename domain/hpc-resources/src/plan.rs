@@ -15,8 +15,8 @@ use crate::request::ResourceRequest;
 pub const ATTEMPTS_MAX: usize = 16;
 /// Most excluded offers a plan spells out; all are counted.
 pub const EXCLUSIONS_SHOWN_MAX: usize = 64;
-/// Candidates looked at in detail before the plan stops ranking; the cheapest come first.
-const CANDIDATES_RANKED_MAX: usize = 4_096;
+/// Candidates sorted in one go.
+const SORTED_AT_ONCE: usize = 256;
 
 /// Why an offer is not in the plan: a closed set, each with what it has, what is needed, and what would include it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,11 +229,11 @@ impl Plan {
 
 /// What the planner asks about an offer; the answers are facts gathered before, so that planning stays pure.
 pub trait Facts {
-    /// What policy says of this offer: `Err` names the denying rule and its message.
+    /// What policy says of this offer, at `hourly` for all instances needed.
     ///
     /// # Errors
-    /// The rule and its message when the offer is denied.
-    fn policy(&self, offer: &Offer) -> Result<(), (String, String)>;
+    /// The denying rule and its message.
+    fn policy(&self, offer: &Offer, hourly: Money) -> Result<(), (String, String)>;
 
     /// The quota that applies: (limit, used). `None` when none applies or none is known.
     fn quota(&self, offer: &Offer) -> Option<(u64, u64)>;
@@ -276,16 +276,12 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, MoneyError> {
     for (provider, message) in input.unavailable {
         tally.exclude(provider.to_string(), Exclusion::ProviderDown { message: message.clone() });
     }
-    let mut ranked: Vec<Attempt> = Vec::new();
+    let mut candidates: Vec<Candidate<'_>> = Vec::new();
     let mut seen = 0_usize;
     for offer in input.catalog.candidates(request.accelerators().map(|(model, _)| model)) {
         seen += 1;
-        if ranked.len() >= CANDIDATES_RANKED_MAX {
-            tally.count("rank", 1);
-            continue;
-        }
         match consider(input, offer)? {
-            Ok(attempt) => ranked.push(attempt),
+            Ok(candidate) => candidates.push(candidate),
             Err(why) => tally.exclude_offer(offer, why),
         }
     }
@@ -293,29 +289,99 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, MoneyError> {
     if other_shapes > 0 {
         tally.count("other-accelerator", u64::try_from(other_shapes).unwrap_or(u64::MAX));
     }
-    ranked.sort_by(|a, b| a.score.cmp(&b.score).then_with(|| a.offer.key().cmp(&b.offer.key())));
-    for attempt in ranked.split_off(ranked.len().min(ATTEMPTS_MAX)) {
-        tally.exclude_offer(&attempt.offer, Exclusion::Rank);
-    }
-    let worst_case = ranked.iter().map(|attempt| attempt.total).max_by_key(|total| total.nanos());
+    let attempts = choose(input, &mut candidates, &mut tally);
+    let worst_case = attempts.iter().map(|attempt| attempt.total).max_by_key(|total| total.nanos());
+    let valid_for = SignedDuration::from_secs(i64::from(input.valid_for_s));
     Ok(Plan {
         id: input.plan_id.clone(),
         request_id: input.request_id.clone(),
         created_at: input.now,
-        expires_at: input
-            .now
-            .saturating_add(SignedDuration::from_secs(i64::from(input.valid_for_s)))
-            .unwrap_or(input.now),
+        expires_at: input.now.saturating_add(valid_for).unwrap_or(input.now),
         duration_s: request.duration_s(),
-        simulated: ranked.iter().any(|attempt| attempt.offer.simulated),
-        attempts: ranked,
+        simulated: attempts.iter().any(|attempt| attempt.offer.simulated),
+        attempts,
         excluded_counts: tally.counts,
         excluded: tally.shown,
         worst_case,
     })
 }
 
-fn consider(input: &PlanInput<'_>, offer: &Offer) -> Result<Result<Attempt, Exclusion>, MoneyError> {
+/// An offer that fits, is affordable, and is not yet checked against facts.
+struct Candidate<'a> {
+    offer: &'a Offer,
+    price: PerInstanceHour,
+    instances: u32,
+    hourly: Money,
+    total: Money,
+    score: Score,
+}
+
+/// Walks the candidates from the best score down and asks for facts until enough are found. Only as much is sorted,
+/// and only as many facts are asked for, as the walk needs.
+fn choose(input: &PlanInput<'_>, candidates: &mut [Candidate<'_>], tally: &mut Tally) -> Vec<Attempt> {
+    let by_score = |a: &Candidate<'_>, b: &Candidate<'_>| {
+        a.score.cmp(&b.score).then_with(|| a.offer.key().cmp(&b.offer.key()))
+    };
+    let mut attempts: Vec<Attempt> = Vec::new();
+    let mut rest = candidates;
+    while !rest.is_empty() {
+        if attempts.len() >= ATTEMPTS_MAX {
+            for candidate in rest.iter() {
+                tally.exclude_offer(candidate.offer, Exclusion::Rank);
+            }
+            break;
+        }
+        let (head, tail) = if rest.len() > SORTED_AT_ONCE {
+            rest.select_nth_unstable_by(SORTED_AT_ONCE - 1, by_score);
+            rest.split_at_mut(SORTED_AT_ONCE)
+        } else {
+            rest.split_at_mut(rest.len())
+        };
+        head.sort_unstable_by(by_score);
+        for candidate in head.iter() {
+            if attempts.len() >= ATTEMPTS_MAX {
+                tally.exclude_offer(candidate.offer, Exclusion::Rank);
+                continue;
+            }
+            match check_facts(input, candidate) {
+                Ok(()) => attempts.push(Attempt {
+                    offer: candidate.offer.clone(),
+                    price: candidate.price,
+                    instances: candidate.instances,
+                    hourly: candidate.hourly,
+                    total: candidate.total,
+                    score: candidate.score,
+                }),
+                Err(why) => tally.exclude_offer(candidate.offer, why),
+            }
+        }
+        rest = tail;
+    }
+    attempts
+}
+
+fn check_facts(input: &PlanInput<'_>, candidate: &Candidate<'_>) -> Result<(), Exclusion> {
+    let offer = candidate.offer;
+    if let Err((rule, message)) = input.facts.policy(offer, candidate.hourly) {
+        return Err(Exclusion::Policy { rule, message });
+    }
+    if let (Some(cost), Some((limit, used))) = (&offer.quota, input.facts.quota(offer)) {
+        let need = cost.units_per_instance.saturating_mul(u64::from(candidate.instances));
+        let free = limit.saturating_sub(used);
+        if need > free {
+            return Err(Exclusion::Quota { family: cost.family.clone(), need, free, limit });
+        }
+    }
+    match input.facts.out_of_stock_until(offer) {
+        Some(until) if until > input.now => Err(Exclusion::Stock { until }),
+        _ => Ok(()),
+    }
+}
+
+fn consider<'a>(
+    input: &PlanInput<'_>,
+    offer: &'a Offer,
+) -> Result<Result<Candidate<'a>, Exclusion>, MoneyError> {
     let request = input.request;
     let instances = match instances_needed(request, offer) {
         Ok(instances) => instances,
@@ -340,21 +406,8 @@ fn consider(input: &PlanInput<'_>, offer: &Offer) -> Result<Result<Attempt, Excl
     if let Some(limit) = limits.into_iter().flatten().find(|limit| total.exceeds(*limit)) {
         return Ok(Err(Exclusion::Budget { total, limit }));
     }
-    if let Err((rule, message)) = input.facts.policy(offer) {
-        return Ok(Err(Exclusion::Policy { rule, message }));
-    }
-    if let (Some(cost), Some((limit, used))) = (&offer.quota, input.facts.quota(offer)) {
-        let need = cost.units_per_instance.saturating_mul(u64::from(instances));
-        let free = limit.saturating_sub(used);
-        if need > free {
-            return Ok(Err(Exclusion::Quota { family: cost.family.clone(), need, free, limit }));
-        }
-    }
-    if let Some(until) = input.facts.out_of_stock_until(offer).filter(|until| *until > input.now) {
-        return Ok(Err(Exclusion::Stock { until }));
-    }
     let score = score(hourly, offer, input.weights);
-    Ok(Ok(Attempt { offer: offer.clone(), price, instances, hourly, total, score }))
+    Ok(Ok(Candidate { offer, price, instances, hourly, total, score }))
 }
 
 /// How many instances of `offer` carry the request.

@@ -1,0 +1,199 @@
+//! What this process knows by heart: budgets and their holds, reserved quota, stock-outs, and intents in flight.
+//!
+//! Everything here is rebuilt from the ledger at start. One process owns the ledger, so a reservation made here before
+//! the commit cannot be overtaken; etcd as a shared engine will need these sums in the ledger itself.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hpc_resources::{
+    IntentId, LeaseId, Money, MoneyError, Offer, OfferKey, ProviderId, QuotaFamily, Region, TeamId,
+};
+use jiff::{SignedDuration, Timestamp};
+
+/// How long a stock-out is remembered the first time, in seconds.
+const STOCK_OUT_S: i64 = 180;
+/// The longest a stock-out is remembered, in seconds.
+const STOCK_OUT_S_MAX: i64 = 1_800;
+/// Most stock-outs remembered.
+const STOCK_OUTS_MAX: usize = 10_000;
+
+#[derive(Default)]
+struct Account {
+    limit: Option<Money>,
+    spent: Option<Money>,
+    holds: HashMap<LeaseId, (Money, u32)>,
+}
+
+#[derive(Default)]
+struct Inner {
+    accounts: BTreeMap<TeamId, Account>,
+    quota: HashMap<(ProviderId, Region, QuotaFamily), HashMap<IntentId, u64>>,
+    stock_outs: HashMap<OfferKey, (Timestamp, i64)>,
+    begun: HashSet<String>,
+}
+
+/// Why a hold was refused.
+pub(crate) enum HoldError {
+    /// More than is left.
+    Exceeded { left: Money, limit: Money },
+    /// Amounts that cannot be summed.
+    Money(MoneyError),
+}
+
+#[derive(Default)]
+pub(crate) struct Books(Mutex<Inner>);
+
+/// One team's money.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    pub(crate) limit: Money,
+    pub(crate) spent: Money,
+    pub(crate) held: Money,
+    pub(crate) left: Money,
+}
+
+impl Books {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over a budget as the ledger has it.
+    pub(crate) fn set_budget(&self, team: &TeamId, limit: Money, spent: Money) {
+        let mut inner = self.lock();
+        let account = inner.accounts.entry(team.clone()).or_default();
+        account.limit = Some(limit);
+        account.spent = Some(spent);
+    }
+
+    /// What a team has; `None` when it has no budget.
+    pub(crate) fn standing(&self, team: &TeamId) -> Result<Option<Standing>, MoneyError> {
+        let inner = self.lock();
+        let Some(account) = inner.accounts.get(team) else { return Ok(None) };
+        standing_of(account)
+    }
+
+    /// Holds an amount of a team's budget for a lease. Without a budget, everything is held and nothing refused.
+    pub(crate) fn hold(
+        &self,
+        team: &TeamId,
+        lease: &LeaseId,
+        amount: Money,
+        gpus: u32,
+    ) -> Result<(), HoldError> {
+        let mut inner = self.lock();
+        let account = inner.accounts.entry(team.clone()).or_default();
+        if let Some(standing) = standing_of(account).map_err(HoldError::Money)?
+            && amount.exceeds(standing.left)
+        {
+            return Err(HoldError::Exceeded { left: standing.left, limit: standing.limit });
+        }
+        account.holds.insert(lease.clone(), (amount, gpus));
+        Ok(())
+    }
+
+    /// Takes over a hold that the ledger has, whatever is left.
+    pub(crate) fn restore_hold(&self, team: &TeamId, lease: &LeaseId, amount: Money, gpus: u32) {
+        self.lock().accounts.entry(team.clone()).or_default().holds.insert(lease.clone(), (amount, gpus));
+    }
+
+    /// Accelerators that a team's open leases have or wait for.
+    pub(crate) fn accelerators_held(&self, team: &TeamId) -> u64 {
+        self.lock()
+            .accounts
+            .get(team)
+            .map_or(0, |account| account.holds.values().map(|(_, gpus)| u64::from(*gpus)).sum())
+    }
+
+    /// Ends a hold.
+    pub(crate) fn end_hold(&self, team: &TeamId, lease: &LeaseId) {
+        if let Some(account) = self.lock().accounts.get_mut(team) {
+            account.holds.remove(lease);
+        }
+    }
+
+    /// Reserves quota for an intent, so that two plans cannot both take the last units.
+    pub(crate) fn reserve_quota(&self, intent: &IntentId, offer: &Offer, instances: u32) {
+        if let Some(cost) = &offer.quota {
+            let place = (offer.provider.clone(), offer.region.clone(), cost.family.clone());
+            let units = cost.units_per_instance.saturating_mul(u64::from(instances));
+            self.lock().quota.entry(place).or_default().insert(intent.clone(), units);
+        }
+    }
+
+    /// Ends the reservation of an intent: the provider's own count has it now, or nothing was created.
+    pub(crate) fn end_quota(&self, intent: &IntentId) {
+        self.lock().quota.retain(|_, reserved| {
+            reserved.remove(intent);
+            !reserved.is_empty()
+        });
+    }
+
+    /// Units reserved and not yet seen by the provider.
+    pub(crate) fn reserved_quota(&self, provider: &ProviderId, region: &Region, family: &QuotaFamily) -> u64 {
+        let place = (provider.clone(), region.clone(), family.clone());
+        self.lock()
+            .quota
+            .get(&place)
+            .map_or(0, |reserved| reserved.values().copied().fold(0, u64::saturating_add))
+    }
+
+    /// Remembers that an offer is out of stock: for longer each time in a row.
+    pub(crate) fn out_of_stock(&self, offer: &OfferKey, now: Timestamp) {
+        let mut inner = self.lock();
+        if inner.stock_outs.len() >= STOCK_OUTS_MAX {
+            inner.stock_outs.retain(|_, (until, _)| *until > now);
+        }
+        if inner.stock_outs.len() >= STOCK_OUTS_MAX {
+            return;
+        }
+        let before = inner.stock_outs.get(offer).map_or(0, |(_, seconds)| *seconds);
+        let seconds = if before == 0 { STOCK_OUT_S } else { (before * 2).min(STOCK_OUT_S_MAX) };
+        let until = now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
+        inner.stock_outs.insert(offer.clone(), (until, seconds));
+    }
+
+    /// Forgets a stock-out after a success.
+    pub(crate) fn in_stock(&self, offer: &OfferKey) {
+        self.lock().stock_outs.remove(offer);
+    }
+
+    /// Until when an offer is remembered as out of stock.
+    pub(crate) fn out_of_stock_until(&self, offer: &OfferKey) -> Option<Timestamp> {
+        self.lock().stock_outs.get(offer).map(|(until, _)| *until)
+    }
+
+    /// Whether a name is claimed.
+    pub(crate) fn is_begun(&self, name: &str) -> bool {
+        self.lock().begun.contains(name)
+    }
+
+    /// Claims a name (of a plan, an intent or a lease) for one use case at a time; `None` if it is claimed.
+    pub(crate) fn begin(&self, name: &str) -> Option<Begun<'_>> {
+        let fresh = self.lock().begun.insert(name.to_owned());
+        fresh.then(|| Begun { books: self, name: name.to_owned() })
+    }
+}
+
+/// A claimed name; dropping it gives the name back.
+pub(crate) struct Begun<'a> {
+    books: &'a Books,
+    name: String,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.books.lock().begun.remove(&self.name);
+    }
+}
+
+fn standing_of(account: &Account) -> Result<Option<Standing>, MoneyError> {
+    let Some(limit) = account.limit else { return Ok(None) };
+    let spent = account.spent.unwrap_or(Money::from_nanos(0, limit.currency()));
+    let mut held = Money::from_nanos(0, limit.currency());
+    for (amount, _) in account.holds.values() {
+        held = held.checked_add(*amount)?;
+    }
+    let left = limit.checked_sub(spent)?.checked_sub(held)?;
+    Ok(Some(Standing { limit, spent, held, left }))
+}

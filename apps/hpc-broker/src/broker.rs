@@ -1,0 +1,236 @@
+//! The broker: its ports, and how it is put together.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hpc_audit::AuditLog;
+use hpc_error::{HpcError, codes};
+use hpc_ledger::Ledger;
+use hpc_policy::PolicySet;
+use hpc_provider::CapacityProvider;
+use hpc_resources::{Money, ProviderId, TeamId};
+
+use crate::books::Books;
+use crate::entry::Scribe;
+use crate::environment::{Environment, Settings};
+use crate::fail;
+use crate::records::{BudgetRecord, LeaseRecord};
+use crate::store::{Change, CommitError, Store, key};
+
+/// Use cases over ports: plan, approve, apply, release, reconcile, and what can be asked about them.
+///
+/// Made by [`Broker::builder`]; share it with `Arc`.
+pub struct Broker {
+    pub(crate) store: Store,
+    pub(crate) books: Books,
+    pub(crate) providers: BTreeMap<ProviderId, Arc<dyn CapacityProvider>>,
+    pub(crate) policies: RwLock<Arc<PolicySet>>,
+    pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) settings: Settings,
+    pub(crate) scribe: Scribe,
+}
+
+/// Collects the ports of a [`Broker`].
+pub struct BrokerBuilder {
+    ledger: Arc<dyn Ledger>,
+    audit: Arc<dyn AuditLog>,
+    environment: Arc<dyn Environment>,
+    policies: Arc<PolicySet>,
+    providers: Vec<Arc<dyn CapacityProvider>>,
+    settings: Settings,
+}
+
+impl Broker {
+    /// Starts with the ports that every broker needs.
+    pub fn builder(
+        ledger: Arc<dyn Ledger>,
+        audit: Arc<dyn AuditLog>,
+        policies: Arc<PolicySet>,
+        environment: Arc<dyn Environment>,
+    ) -> BrokerBuilder {
+        BrokerBuilder {
+            ledger,
+            audit,
+            environment,
+            policies,
+            providers: Vec::new(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// The policies that decide now.
+    #[must_use]
+    pub fn policies(&self) -> Arc<PolicySet> {
+        self.policies.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another policy set in force, for all decisions from now on.
+    pub fn set_policies(&self, policies: Arc<PolicySet>) {
+        *self.policies.write().unwrap_or_else(PoisonError::into_inner) = policies;
+    }
+
+    /// The configured providers.
+    pub fn providers(&self) -> impl Iterator<Item = &ProviderId> {
+        self.providers.keys()
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The audit log.
+    #[must_use]
+    pub fn audit(&self) -> &Arc<dyn AuditLog> {
+        self.store.audit()
+    }
+
+    pub(crate) fn provider(&self, id: &ProviderId) -> Result<&Arc<dyn CapacityProvider>, HpcError> {
+        self.providers.get(id).ok_or_else(|| {
+            HpcError::coded(&codes::PRV_UNKNOWN, format!("no provider `{id}` is configured"))
+                .with("provider", id)
+        })
+    }
+
+    /// Sets how much a team may spend in all; what it has spent stays.
+    ///
+    /// # Errors
+    /// A ledger failure; `HPC-BUD-0004` when the currency changes; `HPC-USG-0007` for a limit below zero.
+    pub async fn set_budget(&self, team: &TeamId, limit: Money) -> Result<BudgetRecord, HpcError> {
+        if limit.is_negative() {
+            return Err(HpcError::coded(
+                &codes::USG_BAD_AMOUNT,
+                format!("a budget of {limit} is below zero"),
+            ));
+        }
+        loop {
+            let place = key("budget", team.as_str())?;
+            let (record, change) = match self.store.read::<BudgetRecord>(&place).await? {
+                Some((record, _)) if record.limit.currency() != limit.currency() => {
+                    let have = record.limit.currency();
+                    let message = format!("team `{team}` is budgeted in {have}, not in {}", limit.currency());
+                    return Err(HpcError::coded(&codes::BUD_CURRENCY, message));
+                }
+                Some((record, revision)) => {
+                    (BudgetRecord { limit, ..record }, Change::new().expect(place.clone(), revision))
+                }
+                None => {
+                    let spent = Money::from_nanos(0, limit.currency());
+                    (
+                        BudgetRecord { team: team.clone(), limit, spent },
+                        Change::new().expect_absent(place.clone()),
+                    )
+                }
+            };
+            match self.store.commit(change.put(place, &record)?).await {
+                Ok(_) => {
+                    self.books.set_budget(team, record.limit, record.spent);
+                    return Ok(record);
+                }
+                Err(CommitError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Reads budgets and open leases back into memory.
+    async fn recall(&self) -> Result<(), HpcError> {
+        let mut after = None;
+        loop {
+            let (budgets, more) = self.store.page::<BudgetRecord>("budget/", after, 256).await?;
+            for (_, budget) in &budgets {
+                self.books.set_budget(&budget.team, budget.limit, budget.spent);
+            }
+            match budgets.into_iter().last() {
+                Some((last, _)) if more => after = Some(last),
+                _ => break,
+            }
+        }
+        for marker in self.store.keys("open-lease/").await? {
+            let lease = key("lease", marker.name())?;
+            if let Some((lease, _)) = self.store.read::<LeaseRecord>(&lease).await? {
+                self.books.restore_hold(&lease.team, &lease.id, lease.hold, lease.accelerators());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BrokerBuilder {
+    /// Adds a provider under the id that it describes itself by.
+    #[must_use]
+    pub fn provider(mut self, provider: Arc<dyn CapacityProvider>) -> Self {
+        self.providers.push(provider);
+        self
+    }
+
+    /// Adds several providers.
+    #[must_use]
+    pub fn providers(mut self, providers: impl IntoIterator<Item = Arc<dyn CapacityProvider>>) -> Self {
+        self.providers.extend(providers);
+        self
+    }
+
+    /// Replaces the settings.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Puts the broker together and reads its books from the ledger. Creates and ends nothing: call
+    /// [`Broker::reconcile`] next, before anything is applied.
+    ///
+    /// # Errors
+    /// A ledger failure, or two providers with one id (`HPC-USG-0009`).
+    pub async fn build(self) -> Result<Broker, HpcError> {
+        let mut providers = BTreeMap::new();
+        for provider in self.providers {
+            let id = provider.describe().provider;
+            if providers.insert(id.clone(), provider).is_some() {
+                let message = format!("two providers are called `{id}`; give each its own id");
+                return Err(HpcError::coded(&codes::USG_DUPLICATE_KEY, message));
+            }
+        }
+        let scribe = Scribe { dev: self.settings.dev };
+        let broker = Broker {
+            store: Store::new(self.ledger, self.audit),
+            books: Books::default(),
+            providers,
+            policies: RwLock::new(self.policies),
+            environment: self.environment,
+            settings: self.settings,
+            scribe,
+        };
+        broker.recall().await?;
+        Ok(broker)
+    }
+}
+
+impl LeaseRecord {
+    /// How many accelerators the lease has, or waits for; 0 when it has none.
+    #[must_use]
+    pub fn accelerators(&self) -> u32 {
+        let each = self.offer.as_ref().and_then(|offer| offer.accelerators).map_or(0, |have| have.count);
+        each.saturating_mul(self.instances)
+    }
+}
+
+impl From<CommitError> for Box<HpcError> {
+    fn from(error: CommitError) -> Self {
+        Self::new(error.into())
+    }
+}
+
+/// Sums amounts of one currency.
+pub(crate) fn sum(amounts: impl IntoIterator<Item = Money>, none: Money) -> Result<Money, HpcError> {
+    let mut total = None;
+    for amount in amounts {
+        total = Some(match total {
+            None => amount,
+            Some(so_far) => Money::checked_add(so_far, amount).map_err(fail::money)?,
+        });
+    }
+    Ok(total.unwrap_or(none))
+}

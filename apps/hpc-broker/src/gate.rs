@@ -1,0 +1,195 @@
+//! Policy at the broker's doors: what it is asked, and how its answer is kept.
+
+use hpc_error::{HpcError, codes};
+use hpc_policy::{ConditionReport, Decision, EvaluationContext, PolicySet, Resource, TraceLine, TraceResult};
+use hpc_resources::{DecisionId, Money, Offer, Plan, ResourceRequest, TeamId};
+use jiff::Timestamp;
+
+use crate::environment::Caller;
+use crate::records::{DecisionRecord, LeaseRecord, PlanRecord, RuleLine};
+
+/// The obligation that asks for a person's approval; its value says whose, for example `role:gpu-approver`.
+pub(crate) const OBLIGATION_APPROVAL: &str = "require_approval";
+/// The obligation that releases an idle lease; its value is in minutes.
+pub(crate) const OBLIGATION_IDLE_MINUTES: &str = "idle_release_minutes";
+/// Every obligation the broker can honour. One that it does not know makes an allow a deny.
+const OBLIGATIONS: &[&str] = &[OBLIGATION_APPROVAL, OBLIGATION_IDLE_MINUTES];
+
+/// What a decision is made about.
+pub(crate) struct Gate<'a> {
+    pub(crate) policies: &'a PolicySet,
+    pub(crate) caller: &'a Caller,
+    pub(crate) team: &'a TeamId,
+    pub(crate) request: &'a ResourceRequest,
+    pub(crate) now: Timestamp,
+}
+
+impl Gate<'_> {
+    /// May this be asked for at all?
+    pub(crate) fn decide_request(
+        &self,
+        id: DecisionId,
+        plan: &Plan,
+        accelerators_held: u64,
+    ) -> DecisionRecord {
+        let accelerators = self.request.accelerators();
+        let name = accelerators.map_or("none", |(model, _)| model.as_str());
+        let count = accelerators.map_or(0, |(_, count)| u64::from(count));
+        let hourly = plan.attempts.iter().map(|attempt| attempt.hourly.micros_rounded_up()).max();
+        let mut context = EvaluationContext::new(
+            self.caller.principal.clone(),
+            Resource::new("gpu", format!("gpu/{name}")).with_attribute("model", name),
+            "capacity.request",
+        )
+        .with_now(self.now)
+        .with_attribute("team", self.team.as_str())
+        .with_attribute("gpus", integer(count))
+        .with_attribute("team_gpus_after", integer(count.saturating_add(accelerators_held)))
+        .with_attribute("seconds", integer(plan.duration_s))
+        .with_attribute("hours", integer(plan.duration_s.div_ceil(3_600)))
+        .with_attribute("simulated", plan.simulated);
+        if let Some(kinds) = kinds(self.request) {
+            context = context.with_attribute("kinds", kinds);
+        }
+        if let Some(hourly) = hourly {
+            context = context.with_attribute("max_hourly_microusd", hourly);
+        }
+        if let Some(worst_case) = plan.worst_case {
+            context = context.with_attribute("worst_case_microusd", worst_case.micros_rounded_up());
+        }
+        record(id, &self.policies.evaluate(&context).deny_unless_understood(OBLIGATIONS))
+    }
+
+    /// May this offer be bought? `Err` names the rule and its message.
+    pub(crate) fn check_offer(&self, offer: &Offer, hourly: Money) -> Result<(), (String, String)> {
+        let id = format!("{}/{}/{}/{}", offer.provider, offer.region, offer.zone, offer.instance_type);
+        let resource = Resource::new("offer", id)
+            .with_attribute("provider", offer.provider.as_str())
+            .with_attribute("region", offer.region.as_str())
+            .with_attribute("zone", offer.zone.as_str())
+            .with_attribute("kind", offer.kind.as_str())
+            .with_attribute("simulated", offer.simulated);
+        let context = EvaluationContext::new(self.caller.principal.clone(), resource, "capacity.provision")
+            .with_now(self.now)
+            .with_attribute("team", self.team.as_str())
+            .with_attribute("hourly_microusd", hourly.micros_rounded_up());
+        let decision = self.policies.evaluate(&context).deny_unless_understood(&[]);
+        if decision.is_allowed() {
+            return Ok(());
+        }
+        let rule = decision
+            .matched
+            .iter()
+            .find(|outcome| outcome.effect == hpc_policy::Effect::Deny)
+            .map_or_else(|| "default".to_owned(), |outcome| format!("{}/{}", outcome.policy, outcome.rule));
+        Err((rule, all_reasons(&decision)))
+    }
+}
+
+/// May the caller do this to a lease? Leases of others need a rule that says so.
+pub(crate) fn check_lease(
+    policies: &PolicySet,
+    caller: &Caller,
+    lease: &LeaseRecord,
+    action: &str,
+    now: Timestamp,
+) -> Result<(), HpcError> {
+    let resource = Resource::new("lease", format!("lease/{}", lease.id))
+        .with_attribute("owner", lease.principal.as_str())
+        .with_attribute("own", lease.principal == caller.name)
+        .with_attribute("team", lease.team.as_str());
+    check(policies, caller, resource, action, now).map_err(|error| {
+        if lease.principal == caller.name {
+            error
+        } else {
+            HpcError::coded(&codes::LSE_NOT_YOURS, error.to_string())
+        }
+    })
+}
+
+/// May the caller decide on this plan?
+pub(crate) fn check_approver(
+    policies: &PolicySet,
+    caller: &Caller,
+    plan: &PlanRecord,
+    by: &str,
+    now: Timestamp,
+) -> Result<(), HpcError> {
+    if let Some(role) = by.strip_prefix("role:")
+        && !caller.principal.roles().iter().any(|have| have == role)
+    {
+        return Err(HpcError::coded(&codes::POL_DENIED, format!("this approval is for {by}")));
+    }
+    let resource =
+        Resource::new("plan", format!("plan/{}", plan.plan.id)).with_attribute("team", plan.team.as_str());
+    check(policies, caller, resource, "approval.decide", now)
+}
+
+/// A plain question: may the caller do `action` on `resource`?
+///
+/// # Errors
+/// `HPC-POL-0001` with all reasons.
+pub fn check(
+    policies: &PolicySet,
+    caller: &Caller,
+    resource: Resource,
+    action: &str,
+    now: Timestamp,
+) -> Result<(), HpcError> {
+    let context = EvaluationContext::new(caller.principal.clone(), resource, action).with_now(now);
+    let decision = policies.evaluate(&context).deny_unless_understood(&[]);
+    if decision.is_allowed() {
+        return Ok(());
+    }
+    let message = format!("policy denies `{action}`: {}", all_reasons(&decision));
+    Err(HpcError::coded(&codes::POL_DENIED, message).with("action", action))
+}
+
+fn kinds(request: &ResourceRequest) -> Option<Vec<String>> {
+    let kinds: Vec<String> = request.kinds().iter().map(|kind| kind.as_str().to_owned()).collect();
+    (!kinds.is_empty()).then_some(kinds)
+}
+
+fn integer(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Keeps a decision in words.
+fn record(id: DecisionId, decision: &Decision) -> DecisionRecord {
+    DecisionRecord {
+        id,
+        allowed: decision.is_allowed(),
+        policy_digest: decision.digest.to_string(),
+        rules: decision.trace().iter().map(rule_line).collect(),
+        reasons: decision.reasons().iter().map(ToString::to_string).collect(),
+        allowed_if: decision.allowed_if().iter().map(ToString::to_string).collect(),
+        obligations: decision
+            .obligations
+            .iter()
+            .map(|(name, value)| (name.clone(), value.to_string()))
+            .collect(),
+    }
+}
+
+fn rule_line(line: &TraceLine) -> RuleLine {
+    let joined = |reports: &[ConditionReport]| {
+        reports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+    };
+    let (result, detail) = match &line.result {
+        TraceResult::Matched { because } => ("matched", joined(because)),
+        TraceResult::NotApplicable { covers } => ("not-applicable", covers.clone()),
+        TraceResult::ConditionFailed { failed } => ("condition-not-met", joined(failed)),
+        TraceResult::Error { detail } => ("error", detail.clone()),
+        _ => ("unknown", String::new()),
+    };
+    RuleLine {
+        rule: format!("{}/{}", line.policy, line.rule),
+        effect: line.effect.to_string(),
+        result: result.to_owned(),
+        detail,
+    }
+}
+
+fn all_reasons(decision: &Decision) -> String {
+    decision.reasons().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,178 @@
+//! Plan: quotes, policy, quota and budget become a plan object. Nothing is created or held.
+
+use std::collections::HashMap;
+
+use futures_util::future::join_all;
+use hpc_audit::Receipt;
+use hpc_error::{HpcError, codes};
+use hpc_provider::QuoteRequest;
+use hpc_resources::{
+    Catalog, DecisionId, Facts, Money, Offer, Plan, PlanId, PlanInput, ProviderId, QuotaFamily, Region,
+    RequestId, ResourceRequest, TeamId,
+};
+use jiff::Timestamp;
+
+use crate::broker::Broker;
+use crate::environment::Caller;
+use crate::fail;
+use crate::gate::{Gate, OBLIGATION_APPROVAL, OBLIGATION_IDLE_MINUTES};
+use crate::records::{DecisionRecord, PlanRecord, PlanState, RequestRecord};
+use crate::store::{Change, key};
+
+/// What the providers said.
+pub(crate) struct Market {
+    pub(crate) catalog: Catalog,
+    pub(crate) unavailable: Vec<(ProviderId, String)>,
+    pub(crate) quotas: HashMap<(ProviderId, Region, QuotaFamily), (u64, u64)>,
+}
+
+impl Broker {
+    /// Makes a plan for `request`: asks every provider, ranks and explains, and asks policy. Spends and creates nothing.
+    ///
+    /// A denied plan, or one that nothing can be offered for, is an answer and not an error: it says why.
+    ///
+    /// # Errors
+    /// A ledger or audit failure; `HPC-USG-0007` when a price times the duration leaves the range of money.
+    pub async fn plan(
+        &self,
+        caller: &Caller,
+        request: ResourceRequest,
+    ) -> Result<(PlanRecord, Vec<Receipt>), HpcError> {
+        let now = self.environment.now();
+        let team = request.team().unwrap_or(&caller.team).clone();
+        let market = self.market(&request, now).await;
+        let policies = self.policies();
+        let gate = Gate { policies: &policies, caller, team: &team, request: &request, now };
+        let standing = self.books.standing(&team).map_err(fail::money)?;
+        let request_id = RequestId::from_bits(self.environment.draw());
+        let facts = PlanFacts { broker: self, market: &market, gate: &gate };
+        let plan = hpc_resources::plan(&PlanInput {
+            plan_id: PlanId::from_bits(self.environment.draw()),
+            request_id: request_id.clone(),
+            request: &request,
+            catalog: &market.catalog,
+            unavailable: &market.unavailable,
+            facts: &facts,
+            headroom: standing.map(|standing| standing.left),
+            weights: self.settings.weights,
+            now,
+            valid_for_s: self.settings.plan_valid_s,
+        })
+        .map_err(fail::money)?;
+        let decision = gate.decide_request(
+            DecisionId::from_bits(self.environment.draw()),
+            &plan,
+            self.books.accelerators_held(&team),
+        );
+        let record =
+            self.plan_record(caller, request, team, plan, decision, standing.map(|standing| standing.left))?;
+        let story = RequestRecord {
+            id: request_id.clone(),
+            principal: caller.name.clone(),
+            request: record.request.clone(),
+            created_at: now,
+            plan: record.plan.id.clone(),
+        };
+        let change = Change::new()
+            .put(key("plan", record.plan.id.as_str())?, &record)?
+            .put(key("request", request_id.as_str())?, &story)?
+            .say(self.scribe.planned(&record));
+        let receipts = self.store.commit(change).await?;
+        Ok((record, receipts))
+    }
+
+    fn plan_record(
+        &self,
+        caller: &Caller,
+        request: ResourceRequest,
+        team: TeamId,
+        plan: Plan,
+        decision: DecisionRecord,
+        team_left: Option<Money>,
+    ) -> Result<PlanRecord, HpcError> {
+        let state = if !decision.allowed {
+            PlanState::Denied
+        } else if plan.attempts.is_empty() {
+            PlanState::NoOffer
+        } else if let Some(by) = decision.obligations.get(OBLIGATION_APPROVAL) {
+            PlanState::AwaitingApproval { by: by.clone() }
+        } else {
+            PlanState::Open
+        };
+        let idle =
+            decision.obligations.get(OBLIGATION_IDLE_MINUTES).and_then(|text| text.parse::<u64>().ok());
+        Ok(PlanRecord {
+            hash: plan.hash_hex().map_err(fail::bug)?,
+            plan,
+            request,
+            principal: caller.name.clone(),
+            team,
+            decision,
+            team_left,
+            state,
+            idle_release_s: idle.map(|minutes| minutes.saturating_mul(60)),
+        })
+    }
+
+    /// Asks every provider for quotes and quotas at once. A provider that fails is named, and the others are used.
+    pub(crate) async fn market(&self, request: &ResourceRequest, now: Timestamp) -> Market {
+        let ask = QuoteRequest { request: request.clone(), now };
+        let answers = join_all(self.providers.iter().map(|(id, provider)| {
+            let ask = &ask;
+            async move { (id.clone(), provider.get_quote(ask).await, provider.quotas().await) }
+        }))
+        .await;
+        let mut offers: Vec<Offer> = Vec::new();
+        let mut unavailable = Vec::new();
+        let mut quotas = HashMap::new();
+        for (id, quote, quota) in answers {
+            match quote {
+                // A provider that names somebody else's offers is not believed.
+                Ok(quote) => offers.extend(quote.offers.into_iter().filter(|offer| offer.provider == id)),
+                Err(error) => unavailable.push((id.clone(), error.to_string())),
+            }
+            for status in quota.unwrap_or_default() {
+                quotas.insert((id.clone(), status.region, status.family), (status.limit, status.used));
+            }
+        }
+        Market { catalog: Catalog::new(offers), unavailable, quotas }
+    }
+
+    /// Reads a plan.
+    ///
+    /// # Errors
+    /// `HPC-PLN-0002` when there is none; a ledger failure.
+    pub async fn plan_by_id(&self, id: &PlanId) -> Result<PlanRecord, HpcError> {
+        Ok(self.plan_with_revision(id).await?.0)
+    }
+
+    pub(crate) async fn plan_with_revision(&self, id: &PlanId) -> Result<(PlanRecord, u64), HpcError> {
+        self.store.read(&key("plan", id.as_str())?).await?.ok_or_else(|| {
+            HpcError::coded(&codes::PLN_UNKNOWN, format!("there is no plan `{id}`")).with("plan", id)
+        })
+    }
+}
+
+struct PlanFacts<'a> {
+    broker: &'a Broker,
+    market: &'a Market,
+    gate: &'a Gate<'a>,
+}
+
+impl Facts for PlanFacts<'_> {
+    fn policy(&self, offer: &Offer, hourly: Money) -> Result<(), (String, String)> {
+        self.gate.check_offer(offer, hourly)
+    }
+
+    fn quota(&self, offer: &Offer) -> Option<(u64, u64)> {
+        let family = &offer.quota.as_ref()?.family;
+        let place = (offer.provider.clone(), offer.region.clone(), family.clone());
+        let (limit, used) = self.market.quotas.get(&place)?;
+        let reserved = self.broker.books.reserved_quota(&offer.provider, &offer.region, family);
+        Some((*limit, used.saturating_add(reserved)))
+    }
+
+    fn out_of_stock_until(&self, offer: &Offer) -> Option<Timestamp> {
+        self.broker.books.out_of_stock_until(&offer.key())
+    }
+}

@@ -1,0 +1,209 @@
+//! What can be asked: lists, costs, budgets. Every list is paged and bounded.
+
+use hpc_error::{HpcError, codes};
+use hpc_resources::{LeaseId, Money, RequestId, TeamId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::broker::{Broker, sum};
+use crate::environment::Caller;
+use crate::fail;
+use crate::gate;
+use crate::reconcile::OrphanRecord;
+use crate::records::{BudgetRecord, InstanceRecord, IntentRecord, LeaseRecord, LeaseState, RequestRecord};
+use crate::store::key;
+
+/// Most records in one page.
+pub const PAGE_MAX: usize = 1_000;
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Listing<T> {
+    /// The records.
+    pub items: Vec<T>,
+    /// The last id of the page, to go on after; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// What a lease costs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// The lease.
+    pub lease: LeaseId,
+    /// Who pays.
+    pub team: TeamId,
+    /// Its state.
+    pub state: LeaseState,
+    /// Its cost up to now, or in all once it has ended.
+    pub accrued: Money,
+    /// What it costs per hour now; zero once it has ended.
+    pub hourly: Money,
+    /// What it will have cost at its end, if nothing changes.
+    pub projected: Money,
+    /// What is held of the budget.
+    pub hold: Money,
+    /// As of when.
+    pub as_of: Timestamp,
+    /// Since when it costs money.
+    pub since: Option<Timestamp>,
+    /// Its instances.
+    pub instances: Vec<InstanceRecord>,
+    /// Whether it is simulated.
+    pub simulated: bool,
+}
+
+/// One team's money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeamBudget {
+    /// Who.
+    pub team: TeamId,
+    /// How much may be spent in all.
+    pub limit: Money,
+    /// How much ended leases have cost.
+    pub spent: Money,
+    /// How much open leases hold.
+    pub held: Money,
+    /// What is left.
+    pub left: Money,
+}
+
+impl Broker {
+    /// Leases, in the order of their ids.
+    ///
+    /// # Errors
+    /// A ledger failure; `HPC-USG-0013` for a malformed `after`.
+    pub async fn leases(&self, after: Option<&str>, limit: usize) -> Result<Listing<LeaseRecord>, HpcError> {
+        self.listing("lease", after, limit).await
+    }
+
+    /// Requests, in the order of their ids.
+    ///
+    /// # Errors
+    /// As [`Broker::leases`].
+    pub async fn requests(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Listing<RequestRecord>, HpcError> {
+        self.listing("request", after, limit).await
+    }
+
+    /// Intents, in the order of their ids.
+    ///
+    /// # Errors
+    /// As [`Broker::leases`].
+    pub async fn intents(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Listing<IntentRecord>, HpcError> {
+        self.listing("intent", after, limit).await
+    }
+
+    /// Orphans that were reaped.
+    ///
+    /// # Errors
+    /// As [`Broker::leases`].
+    pub async fn orphans(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Listing<OrphanRecord>, HpcError> {
+        self.listing("orphan", after, limit).await
+    }
+
+    async fn listing<T: serde::de::DeserializeOwned>(
+        &self,
+        kind: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Listing<T>, HpcError> {
+        let bad = |_| HpcError::coded(&codes::USG_BAD_ID, "the page token is not one that was given out");
+        let after = after.map(|id| key(kind, id).map_err(bad)).transpose()?;
+        let limit = limit.clamp(1, PAGE_MAX);
+        let (records, more) = self.store.page(&format!("{kind}/"), after, limit).await?;
+        let next = records.last().filter(|_| more).map(|(key, _)| key.name().to_owned());
+        Ok(Listing { items: records.into_iter().map(|(_, record)| record).collect(), next })
+    }
+
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// `HPC-USG-0013` when there is none; a ledger failure.
+    pub async fn request_by_id(&self, id: &RequestId) -> Result<RequestRecord, HpcError> {
+        let found = self.store.read(&key("request", id.as_str())?).await?;
+        found
+            .map(|(record, _)| record)
+            .ok_or_else(|| HpcError::coded(&codes::USG_BAD_ID, format!("there is no request `{id}`")))
+    }
+
+    /// What a lease costs, as of now.
+    ///
+    /// # Errors
+    /// `HPC-LSE-0001` unknown, `-0005` not yours; a ledger failure.
+    pub async fn cost(&self, caller: &Caller, id: &LeaseId) -> Result<Cost, HpcError> {
+        let lease = self.lease_by_id(id).await?;
+        let now = self.environment.now();
+        gate::check_lease(&self.policies(), caller, &lease, "cost.read", now)?;
+        self.cost_of(&lease).await
+    }
+
+    /// What a lease costs, as of now, for a caller that has been checked.
+    ///
+    /// # Errors
+    /// A ledger failure.
+    pub async fn cost_of(&self, lease: &LeaseRecord) -> Result<Cost, HpcError> {
+        let now = self.environment.now();
+        let none = Money::from_nanos(0, lease.hold.currency());
+        let mut instances = Vec::new();
+        for intent in &lease.intents {
+            if let Some(intent) = self.intent_by_id(intent).await? {
+                instances.extend(intent.instances);
+            }
+        }
+        let running = |instance: &&InstanceRecord| instance.to.is_none();
+        let hourly = sum(instances.iter().filter(running).map(|instance| instance.price.0), none)?;
+        let mut accrued = Vec::new();
+        let mut projected = Vec::new();
+        for instance in &instances {
+            accrued.push(instance.cost(now).map_err(fail::money)?);
+            let end = instance.to.or(lease.ends_at).unwrap_or(now).max(now.min(instance.to.unwrap_or(now)));
+            projected.push(instance.cost(end.max(instance.from)).map_err(fail::money)?);
+        }
+        Ok(Cost {
+            lease: lease.id.clone(),
+            team: lease.team.clone(),
+            state: lease.state,
+            accrued: sum(accrued, none)?,
+            hourly,
+            projected: sum(projected, none)?,
+            hold: lease.hold,
+            as_of: now,
+            since: instances.iter().map(|instance| instance.from).min(),
+            instances,
+            simulated: lease.simulated,
+        })
+    }
+
+    /// All budgets.
+    ///
+    /// # Errors
+    /// A ledger failure.
+    pub async fn budgets(&self) -> Result<Vec<TeamBudget>, HpcError> {
+        let listing: Listing<BudgetRecord> = self.listing("budget", None, PAGE_MAX).await?;
+        let mut budgets = Vec::new();
+        for budget in listing.items {
+            if let Some(standing) = self.books.standing(&budget.team).map_err(fail::money)? {
+                let (limit, spent) = (standing.limit, standing.spent);
+                budgets.push(TeamBudget {
+                    team: budget.team,
+                    limit,
+                    spent,
+                    held: standing.held,
+                    left: standing.left,
+                });
+            }
+        }
+        Ok(budgets)
+    }
+}

@@ -1,0 +1,289 @@
+//! What the ledger keeps: requests, plans, intents, leases and budgets, as versioned JSON documents.
+
+use std::collections::BTreeMap;
+
+use hpc_provider::{InstanceHandle, ProviderError, ProvisionSpec};
+use hpc_resources::{
+    ApprovalId, DecisionId, IntentId, LeaseId, Money, MoneyError, Offer, PerInstanceHour, Plan, PlanId,
+    RequestId, ResourceRequest, TeamId,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What policy said, kept with the plan it was said about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DecisionRecord {
+    /// The id an administrator looks it up by.
+    pub id: DecisionId,
+    /// Whether it allows.
+    pub allowed: bool,
+    /// The digest of the policy set that decided.
+    pub policy_digest: String,
+    /// Every rule that was looked at, and what came of it.
+    pub rules: Vec<RuleLine>,
+    /// All reasons, for the caller.
+    pub reasons: Vec<String>,
+    /// What would be allowed.
+    pub allowed_if: Vec<String>,
+    /// Duties that come with an allow, for example `max_lease_hours`.
+    pub obligations: BTreeMap<String, String>,
+}
+
+/// One rule's part in a decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleLine {
+    /// `document/rule`.
+    pub rule: String,
+    /// `allow` or `deny`.
+    pub effect: String,
+    /// `matched`, `not met`, `error` and so on.
+    pub result: String,
+    /// What it saw, or what it says.
+    pub detail: String,
+}
+
+/// What became of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum PlanState {
+    /// It can be applied.
+    Open,
+    /// Policy denies it.
+    Denied,
+    /// Nothing can be offered.
+    NoOffer,
+    /// It waits for a person's approval.
+    AwaitingApproval {
+        /// Who may approve, for example `role:gpu-approver`.
+        by: String,
+    },
+    /// A person approved it.
+    Approved {
+        /// The approval.
+        approval: ApprovalId,
+        /// Who.
+        by: String,
+    },
+    /// A person refused it.
+    Refused {
+        /// Who.
+        by: String,
+    },
+    /// It was applied; applying it again answers the same lease.
+    Applied {
+        /// The lease.
+        lease: LeaseId,
+    },
+}
+
+/// A plan and its story.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanRecord {
+    /// The plan.
+    pub plan: Plan,
+    /// What was asked for.
+    pub request: ResourceRequest,
+    /// Who asked.
+    pub principal: String,
+    /// Who pays.
+    pub team: TeamId,
+    /// What policy said.
+    pub decision: DecisionRecord,
+    /// What the team had left when the plan was made; `None` without a budget.
+    pub team_left: Option<Money>,
+    /// What it became.
+    #[serde(flatten)]
+    pub state: PlanState,
+    /// BLAKE3 of the plan, in hex: what an approval is bound to.
+    pub hash: String,
+    /// Whether policy limits the lease: released when idle for this long, in seconds.
+    pub idle_release_s: Option<u64>,
+}
+
+/// A request, and the plans made from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RequestRecord {
+    /// Its id.
+    pub id: RequestId,
+    /// Who asked.
+    pub principal: String,
+    /// What was asked for.
+    pub request: ResourceRequest,
+    /// When.
+    pub created_at: Timestamp,
+    /// Its plan.
+    pub plan: PlanId,
+}
+
+/// Where an intent is. `Released` and `Failed` are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IntentState {
+    /// Durable, and perhaps sent: after a crash nobody knows, so it is looked up by tag.
+    Recorded,
+    /// Sent, and the outcome is not known.
+    Unknown,
+    /// The provider named the instances.
+    Acknowledged,
+    /// The instances are being ended.
+    Releasing,
+    /// All instances have ended and are paid for. Final.
+    Released,
+    /// Nothing was created. Final.
+    Failed,
+}
+
+impl IntentState {
+    /// Whether nothing will change any more.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Released | Self::Failed)
+    }
+}
+
+/// One instance of an intent, and what it cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRecord {
+    /// The provider's name for it.
+    pub handle: InstanceHandle,
+    /// The price it was really started at.
+    pub price: PerInstanceHour,
+    /// When billing began, by the provider's clock.
+    pub from: Timestamp,
+    /// When billing ended.
+    pub to: Option<Timestamp>,
+    /// Whether the provider took it back.
+    pub reclaimed: bool,
+}
+
+impl InstanceRecord {
+    /// What it has cost up to `now`, or up to its end.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn cost(&self, now: Timestamp) -> Result<Money, MoneyError> {
+        let end = self.to.unwrap_or(now);
+        let seconds = end.as_second().saturating_sub(self.from.as_second());
+        self.price.cost_half_even(1, u64::try_from(seconds).unwrap_or(0))
+    }
+}
+
+/// One journaled attempt to create capacity. Durable before the call it describes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentRecord {
+    /// What is created.
+    pub spec: ProvisionSpec,
+    /// Which attempt of the plan it is, from 0.
+    pub attempt: u32,
+    /// Where it is.
+    pub state: IntentState,
+    /// Whether the apply went on without it: whatever it created is ended.
+    pub set_aside: bool,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Its instances, as far as they are known.
+    pub instances: Vec<InstanceRecord>,
+    /// Why it failed.
+    pub error: Option<ProviderError>,
+}
+
+/// Where a lease is. `Released` and `Failed` are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeaseState {
+    /// Accepted; capacity is being created.
+    Pending,
+    /// Capacity is there and costs money.
+    Active,
+    /// Being ended.
+    Releasing,
+    /// Ended and settled. Final.
+    Released,
+    /// Nothing could be created. Final.
+    Failed,
+}
+
+impl LeaseState {
+    /// Whether nothing will change any more.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Released | Self::Failed)
+    }
+}
+
+/// Why a lease ended, or is ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndReason {
+    /// Somebody released it.
+    Asked,
+    /// Its time was over.
+    Expired,
+    /// Its cost reached its hold.
+    HardStop,
+    /// It was idle for as long as policy allows.
+    Idle,
+    /// The provider took it back.
+    Reclaimed,
+    /// Every offer failed.
+    NoCapacity,
+    /// The daemon stopped before anything was created.
+    Interrupted,
+}
+
+/// A lease: capacity held, metered and owned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeaseRecord {
+    /// Its id.
+    pub id: LeaseId,
+    /// The plan it came from.
+    pub plan: PlanId,
+    /// The request it answers.
+    pub request: RequestId,
+    /// Who holds it.
+    pub principal: String,
+    /// Who pays.
+    pub team: TeamId,
+    /// Where it is.
+    pub state: LeaseState,
+    /// The offer that was bought, once one was.
+    pub offer: Option<Offer>,
+    /// How many instances.
+    pub instances: u32,
+    /// Its intents, in order.
+    pub intents: Vec<IntentId>,
+    /// What is held of the team's budget until it ends.
+    pub hold: Money,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When it became active.
+    pub active_at: Option<Timestamp>,
+    /// When its time is over (half open).
+    pub ends_at: Option<Timestamp>,
+    /// How long it lasts, in seconds.
+    pub duration_s: u64,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Why it ended, or is ending.
+    pub end_reason: Option<EndReason>,
+    /// What it cost in all, once it has ended.
+    pub cost: Option<Money>,
+    /// Released when idle for this long, in seconds.
+    pub idle_release_s: Option<u64>,
+    /// Why attempts failed, in order.
+    pub failures: Vec<String>,
+    /// Whether anything in it is simulated.
+    pub simulated: bool,
+}
+
+/// A team's budget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetRecord {
+    /// Who.
+    pub team: TeamId,
+    /// How much may be spent in all.
+    pub limit: Money,
+    /// How much has been spent by leases that ended.
+    pub spent: Money,
+}

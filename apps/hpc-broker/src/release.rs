@@ -1,0 +1,294 @@
+//! Release: end the instances, wait for the provider to say so, settle the cost, give the hold back.
+//!
+//! A release goes on when the audit log cannot be written: its entries wait in the outbox. Every step may be repeated.
+
+use hpc_audit::{Outcome, Receipt};
+use hpc_error::{HpcError, codes};
+use hpc_provider::{CapacityProvider, InstancePhase, Observe, Released, TAG_INTENT};
+use hpc_resources::{IntentId, LeaseId, Money};
+
+use crate::apply::instance_record;
+use crate::broker::{Broker, sum};
+use crate::environment::Caller;
+use crate::fail;
+use crate::gate;
+use crate::records::{
+    BudgetRecord, EndReason, InstanceRecord, IntentRecord, IntentState, LeaseRecord, LeaseState,
+};
+use crate::store::{Change, CommitError, key};
+
+/// What a release came to.
+#[derive(Debug)]
+pub struct ReleasedLease {
+    /// The lease; `releasing` when the provider has not finished: reconciling does.
+    pub lease: LeaseRecord,
+    /// Proof in the audit log.
+    pub receipts: Vec<Receipt>,
+    /// Whether it had ended before.
+    pub repeated: bool,
+}
+
+impl Broker {
+    /// Ends a lease. Releasing one that has ended succeeds and says so.
+    ///
+    /// # Errors
+    /// `HPC-LSE-0001` unknown, `-0005` not yours, `-0003` still being created; ledger failures.
+    pub async fn release(&self, caller: &Caller, id: &LeaseId) -> Result<ReleasedLease, HpcError> {
+        let lease = self.lease_by_id(id).await?;
+        gate::check_lease(&self.policies(), caller, &lease, "lease.release", self.environment.now())?;
+        if lease.state.is_final() {
+            return Ok(ReleasedLease { lease, receipts: Vec::new(), repeated: true });
+        }
+        if self.books.is_begun(&format!("plan/{}", lease.plan)) {
+            let message = format!("lease `{id}` is still being created; release it when that has ended");
+            return Err(HpcError::coded(&codes::LSE_NOT_ACTIVE, message));
+        }
+        let (lease, receipts) = self.end_lease(id, EndReason::Asked).await?;
+        Ok(ReleasedLease { lease, receipts, repeated: false })
+    }
+
+    /// Ends a lease for a reason, as far as the provider goes along now.
+    pub(crate) async fn end_lease(
+        &self,
+        id: &LeaseId,
+        reason: EndReason,
+    ) -> Result<(LeaseRecord, Vec<Receipt>), HpcError> {
+        let Some(_begun) = self.books.begin(&format!("lease/{id}")) else {
+            let message = format!("lease `{id}` is being ended by another call");
+            return Err(HpcError::coded(&codes::LSE_RELEASE_PENDING, message));
+        };
+        let mut lease = self.lease_by_id(id).await?;
+        if lease.state.is_final() {
+            return Ok((lease, Vec::new()));
+        }
+        let mut receipts = Vec::new();
+        if lease.state != LeaseState::Releasing {
+            lease.state = LeaseState::Releasing;
+            lease.end_reason = Some(reason);
+            let change = Change::new().put(key("lease", id.as_str())?, &lease)?.say(self.scribe.lease(
+                &lease,
+                self.environment.now(),
+                "releasing",
+                Outcome::Ok,
+            ));
+            receipts.extend(self.store.commit_even_unaudited(change).await?);
+        }
+        for intent in lease.intents.clone() {
+            if let Some(record) = self.intent_by_id(&intent).await?
+                && !record.state.is_final()
+            {
+                receipts.extend(self.end_intent(record, &lease.principal).await?.1);
+            }
+        }
+        let (lease, more) = self.settle(lease).await?;
+        receipts.extend(more);
+        Ok((lease, receipts))
+    }
+
+    /// Ends the instances of an intent. It is final once the provider has confirmed the end of each.
+    pub(crate) async fn end_intent(
+        &self,
+        mut intent: IntentRecord,
+        principal: &str,
+    ) -> Result<(IntentRecord, Vec<Receipt>), HpcError> {
+        let port = self.provider(&intent.spec.offer.provider)?.clone();
+        if matches!(intent.state, IntentState::Recorded | IntentState::Unknown) {
+            let Some(found) = self.find_by_tag(port.as_ref(), &intent).await? else {
+                return Ok((intent, Vec::new()));
+            };
+            if found.is_empty() {
+                return self.close_without_instances(intent, principal).await;
+            }
+            intent.instances = found;
+        }
+        if intent.state != IntentState::Releasing {
+            intent.state = IntentState::Releasing;
+            intent.updated_at = self.environment.now();
+            let change = Change::new()
+                .put(key("intent", intent.spec.intent.as_str())?, &intent)?
+                .say(self.scribe.intent(&intent, principal, "releasing", Outcome::Ok));
+            self.store.commit_even_unaudited(change).await?;
+        }
+        let mut gone = Vec::new();
+        for instance in intent.instances.iter().filter(|instance| instance.to.is_none()) {
+            // A failure here is not the end: the intent stays open and is released again.
+            if let Ok(Released::AlreadyGone) = port.release(&instance.handle).await {
+                gone.push(instance.handle.clone());
+            }
+        }
+        self.refresh(port.as_ref(), &mut intent).await;
+        let now = self.environment.now();
+        for instance in intent.instances.iter_mut().filter(|instance| instance.to.is_none()) {
+            if gone.contains(&instance.handle) {
+                // The provider knows no such instance any more and named no end: it ended now at the latest.
+                instance.to = Some(now);
+            }
+        }
+        self.close_if_ended(intent, principal).await
+    }
+
+    /// Takes over what the provider says of the intent's instances.
+    pub(crate) async fn refresh(&self, port: &dyn CapacityProvider, intent: &mut IntentRecord) {
+        let open: Vec<_> = intent
+            .instances
+            .iter()
+            .filter(|instance| instance.to.is_none())
+            .map(|i| i.handle.clone())
+            .collect();
+        if open.is_empty() {
+            return;
+        }
+        let Ok(states) = port.observe(&Observe::Handles(open)).await else { return };
+        for state in states {
+            let frozen = intent.spec.price;
+            if let Some(instance) =
+                intent.instances.iter_mut().find(|instance| instance.handle == state.handle)
+            {
+                let seen = instance_record(&state, frozen);
+                let ended = state.phase == InstancePhase::Terminated;
+                *instance = InstanceRecord { to: if ended { seen.to } else { None }, ..seen };
+            }
+        }
+    }
+
+    /// Makes the intent final when all its instances have ended; keeps what was learnt otherwise.
+    pub(crate) async fn close_if_ended(
+        &self,
+        mut intent: IntentRecord,
+        principal: &str,
+    ) -> Result<(IntentRecord, Vec<Receipt>), HpcError> {
+        let id = intent.spec.intent.as_str().to_owned();
+        intent.updated_at = self.environment.now();
+        let ended = intent.instances.iter().all(|instance| instance.to.is_some());
+        let mut change = Change::new();
+        if ended {
+            intent.state = IntentState::Released;
+            change = change.delete(key("open-intent", &id)?).say(self.scribe.intent(
+                &intent,
+                principal,
+                "released",
+                Outcome::Ok,
+            ));
+        }
+        let change = change.put(key("intent", &id)?, &intent)?;
+        let receipts = self.store.commit_even_unaudited(change).await?;
+        Ok((intent, receipts))
+    }
+
+    async fn close_without_instances(
+        &self,
+        mut intent: IntentRecord,
+        principal: &str,
+    ) -> Result<(IntentRecord, Vec<Receipt>), HpcError> {
+        let id = intent.spec.intent.as_str().to_owned();
+        intent.state = IntentState::Failed;
+        intent.updated_at = self.environment.now();
+        let change = Change::new()
+            .put(key("intent", &id)?, &intent)?
+            .delete(key("open-intent", &id)?)
+            .say(self.scribe.intent(&intent, principal, "settled", Outcome::Failed));
+        let receipts = self.store.commit_even_unaudited(change).await?;
+        Ok((intent, receipts))
+    }
+
+    /// What carries the intent's tag. `None`: nothing yet, and too early to say that nothing will be.
+    pub(crate) async fn find_by_tag(
+        &self,
+        port: &dyn CapacityProvider,
+        intent: &IntentRecord,
+    ) -> Result<Option<Vec<InstanceRecord>>, HpcError> {
+        let what = Observe::Tag { key: TAG_INTENT.to_owned(), value: intent.spec.intent.to_string() };
+        // No answer proves nothing: the intent stays as it is.
+        let Ok(states) = port.observe(&what).await else { return Ok(None) };
+        if states.is_empty() {
+            let bound_ms = i64::try_from(port.describe().consistency_ms).unwrap_or(i64::MAX);
+            let wait_s = (bound_ms / 1_000).saturating_add(i64::from(self.settings.reaper_grace_s));
+            let age_s = self.environment.now().duration_since(intent.updated_at).as_secs();
+            return Ok((age_s >= wait_s).then(Vec::new));
+        }
+        Ok(Some(states.iter().map(|state| instance_record(state, intent.spec.price)).collect()))
+    }
+
+    /// Settles a lease whose intents are all final: cost to the budget, hold back to the team.
+    pub(crate) async fn settle(
+        &self,
+        mut lease: LeaseRecord,
+    ) -> Result<(LeaseRecord, Vec<Receipt>), HpcError> {
+        let mut costs = Vec::new();
+        let mut created = false;
+        for id in &lease.intents {
+            let Some(intent) = self.intent_by_id(id).await? else { continue };
+            if !intent.state.is_final() {
+                return Ok((lease, Vec::new()));
+            }
+            for instance in &intent.instances {
+                created = true;
+                costs.push(instance.cost(self.environment.now()).map_err(fail::money)?);
+            }
+        }
+        let cost = sum(costs, Money::from_nanos(0, lease.hold.currency()))?;
+        lease.cost = Some(cost);
+        lease.ended_at = Some(self.environment.now());
+        let got_nothing = lease.active_at.is_none() && !created;
+        let (state, step, outcome) = if got_nothing {
+            (LeaseState::Failed, "failed", Outcome::Failed)
+        } else {
+            (LeaseState::Released, "released", Outcome::Ok)
+        };
+        lease.state = state;
+        loop {
+            let mut change = Change::new()
+                .put(key("lease", lease.id.as_str())?, &lease)?
+                .delete(key("open-lease", lease.id.as_str())?)
+                .say(self.scribe.lease(&lease, self.environment.now(), step, outcome));
+            let place = key("budget", lease.team.as_str())?;
+            let budget = self.store.read::<BudgetRecord>(&place).await?;
+            let mut after = None;
+            if let Some((budget, revision)) = budget {
+                let spent = budget.spent.checked_add(cost).map_err(fail::money)?;
+                let budget = BudgetRecord { spent, ..budget };
+                change = change.expect(place.clone(), revision).put(place, &budget)?;
+                after = Some(budget);
+            }
+            match self.store.commit_even_unaudited(change).await {
+                Ok(receipts) => {
+                    if let Some(budget) = after {
+                        self.books.set_budget(&budget.team, budget.limit, budget.spent);
+                    }
+                    self.books.end_hold(&lease.team, &lease.id);
+                    return Ok((lease, receipts));
+                }
+                Err(CommitError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    pub(crate) async fn has_open_intents(&self, lease: &LeaseRecord) -> Result<bool, HpcError> {
+        for id in &lease.intents {
+            if self.intent_by_id(id).await?.is_some_and(|intent| !intent.state.is_final()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads a lease.
+    ///
+    /// # Errors
+    /// `HPC-LSE-0001` when there is none; a ledger failure.
+    pub async fn lease_by_id(&self, id: &LeaseId) -> Result<LeaseRecord, HpcError> {
+        let found = self.store.read::<LeaseRecord>(&key("lease", id.as_str())?).await?;
+        found.map(|(lease, _)| lease).ok_or_else(|| {
+            HpcError::coded(&codes::LSE_UNKNOWN, format!("there is no lease `{id}`")).with("lease", id)
+        })
+    }
+
+    /// Reads an intent.
+    ///
+    /// # Errors
+    /// A ledger failure.
+    pub async fn intent_by_id(&self, id: &IntentId) -> Result<Option<IntentRecord>, HpcError> {
+        Ok(self.store.read::<IntentRecord>(&key("intent", id.as_str())?).await?.map(|(intent, _)| intent))
+    }
+}
