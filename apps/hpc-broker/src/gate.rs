@@ -12,8 +12,10 @@ use crate::records::{DecisionRecord, LeaseRecord, PlanRecord, RuleLine};
 pub(crate) const OBLIGATION_APPROVAL: &str = "require_approval";
 /// The obligation that releases an idle lease; its value is in minutes.
 pub(crate) const OBLIGATION_IDLE_MINUTES: &str = "idle_release_minutes";
+/// The obligation that bounds a lease; its value is in hours.
+const OBLIGATION_MAX_HOURS: &str = "max_lease_hours";
 /// Every obligation the broker can honour. One that it does not know makes an allow a deny.
-const OBLIGATIONS: &[&str] = &[OBLIGATION_APPROVAL, OBLIGATION_IDLE_MINUTES];
+const OBLIGATIONS: &[&str] = &[OBLIGATION_APPROVAL, OBLIGATION_IDLE_MINUTES, OBLIGATION_MAX_HOURS];
 
 /// What a decision is made about.
 pub(crate) struct Gate<'a> {
@@ -35,7 +37,11 @@ impl Gate<'_> {
         let accelerators = self.request.accelerators();
         let name = accelerators.map_or("none", |(model, _)| model.as_str());
         let count = accelerators.map_or(0, |(_, count)| u64::from(count));
-        let hourly = plan.attempts.iter().map(|attempt| attempt.hourly.micros_rounded_up()).max();
+        // A plan without offers spends nothing, and is judged by what it asks for alone.
+        let hourly =
+            plan.attempts.iter().map(|attempt| attempt.hourly.micros_rounded_up()).max().unwrap_or(0);
+        let worst_case = plan.worst_case.map_or(0, Money::micros_rounded_up);
+        let hours = plan.duration_s.div_ceil(3_600);
         let mut context = EvaluationContext::new(
             self.caller.principal.clone(),
             Resource::new("gpu", format!("gpu/{name}")).with_attribute("model", name),
@@ -46,18 +52,21 @@ impl Gate<'_> {
         .with_attribute("gpus", integer(count))
         .with_attribute("team_gpus_after", integer(count.saturating_add(accelerators_held)))
         .with_attribute("seconds", integer(plan.duration_s))
-        .with_attribute("hours", integer(plan.duration_s.div_ceil(3_600)))
+        .with_attribute("hours", integer(hours))
+        .with_attribute("max_hourly_microusd", hourly)
+        .with_attribute("worst_case_microusd", worst_case)
         .with_attribute("simulated", plan.simulated);
         if let Some(kinds) = kinds(self.request) {
             context = context.with_attribute("kinds", kinds);
         }
-        if let Some(hourly) = hourly {
-            context = context.with_attribute("max_hourly_microusd", hourly);
+        let mut record = record(id, &self.policies.evaluate(&context).deny_unless_understood(OBLIGATIONS));
+        let limit = record.obligations.get(OBLIGATION_MAX_HOURS).and_then(|text| text.parse::<u64>().ok());
+        if let Some(limit) = limit.filter(|limit| hours > *limit && record.allowed) {
+            record.allowed = false;
+            record.reasons = vec![format!("the lease would last {hours} h, policy allows {limit} h")];
+            record.allowed_if.push(format!("context.hours <= {limit}"));
         }
-        if let Some(worst_case) = plan.worst_case {
-            context = context.with_attribute("worst_case_microusd", worst_case.micros_rounded_up());
-        }
-        record(id, &self.policies.evaluate(&context).deny_unless_understood(OBLIGATIONS))
+        record
     }
 
     /// May this offer be bought? `Err` names the rule and its message.
@@ -69,6 +78,10 @@ impl Gate<'_> {
             .with_attribute("zone", offer.zone.as_str())
             .with_attribute("kind", offer.kind.as_str())
             .with_attribute("simulated", offer.simulated);
+        let resource = match offer.price {
+            Some(price) => resource.with_attribute("price_microusd_hour", price.0.micros_rounded_up()),
+            None => resource,
+        };
         let context = EvaluationContext::new(self.caller.principal.clone(), resource, "capacity.provision")
             .with_now(self.now)
             .with_attribute("team", self.team.as_str())

@@ -285,6 +285,7 @@ impl Validate for v1::ApproveRequest {
         let mut check = Check::default();
         check.id("plan_id", &self.plan_id);
         check.length("justification", self.justification.len(), 1, JUSTIFICATION_BYTES_MAX);
+        check.length("plan_hash", self.plan_hash.len(), 64, 64);
         check.finish()
     }
 }

@@ -75,7 +75,7 @@ pub mod apply_event {
         Lease(super::Document),
     }
 }
-/// Approves a plan.
+/// Decides on a plan that waits for a person.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ApproveRequest {
     /// The plan.
@@ -84,6 +84,12 @@ pub struct ApproveRequest {
     /// Why, for the audit log.
     #[prost(string, tag = "2")]
     pub justification: ::prost::alloc::string::String,
+    /// The plan's hash, in hex, as it was shown to the one who decides.
+    #[prost(string, tag = "3")]
+    pub plan_hash: ::prost::alloc::string::String,
+    /// Whether the plan is refused instead of approved.
+    #[prost(bool, tag = "4")]
+    pub refuse: bool,
 }
 /// An approval.
 #[derive(Clone, PartialEq, ::prost::Message)]

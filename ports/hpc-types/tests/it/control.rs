@@ -57,7 +57,7 @@ fn requests_are_checked() {
         broken(&ApplyRequest { plan_id: "x".repeat(ID_BYTES_MAX + 1), approval_id: " ".into() }),
         ["plan_id", "approval_id"]
     );
-    assert_eq!(broken(&ApproveRequest::default()), ["plan_id", "justification"]);
+    assert_eq!(broken(&ApproveRequest::default()), ["plan_id", "justification", "plan_hash"]);
     assert_eq!(broken(&ShowRequest { id: "a;b".into() }), ["id"]);
     assert_eq!(broken(&ShowCostRequest::default()), [""; 0]);
     assert_eq!(broken(&ExplainRequest::default()), ["plan_id"]);
