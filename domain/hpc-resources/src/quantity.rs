@@ -89,7 +89,7 @@ impl fmt::Debug for Bytes {
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fits = |(_, _, bytes): &&(&str, ResourceUnit, u64)| self.0 != 0 && self.0 % bytes == 0;
+        let fits = |(_, _, bytes): &&(&str, ResourceUnit, u64)| self.0 != 0 && self.0.is_multiple_of(*bytes);
         // The largest unit that states the size exactly.
         match ResourceUnit::ALL.iter().filter(fits).max_by_key(|(_, _, bytes)| *bytes) {
             Some((name, _, bytes)) => write!(f, "{} {name}", self.0 / bytes),

@@ -1,0 +1,1 @@
+//! The simulated clouds from outside.
