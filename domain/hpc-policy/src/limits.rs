@@ -1,0 +1,42 @@
+//! Every limit of the package, in one place.
+
+/// Largest policy or case document, in bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+/// Deepest nesting of lists and mappings in a document.
+pub const DOCUMENT_DEPTH_MAX: usize = 64;
+/// Most YAML nodes (scalars, lists, mappings) in a document.
+pub const DOCUMENT_NODES_MAX: usize = 250_000;
+/// Most documents in a [`PolicySet`](crate::PolicySet).
+pub const DOCUMENTS_MAX: usize = 10_000;
+/// Most rules in a [`PolicySet`](crate::PolicySet), over all documents.
+pub const RULES_MAX: usize = 200_000;
+/// Most entries in a rule's `principals`, `resources` or `actions` list.
+pub const SCOPE_ITEMS_MAX: usize = 256;
+/// Most conditions in one rule, counting every leaf of the nesting.
+pub const CONDITIONS_MAX: usize = 64;
+/// Deepest nesting of `all`, `any` and `not` in one rule.
+pub const CONDITION_DEPTH_MAX: usize = 8;
+/// Longest glob pattern, in bytes.
+pub const PATTERN_BYTES_MAX: usize = 256;
+/// Longest name, principal id, resource type, resource id, action or attribute path, in bytes.
+pub const IDENTIFIER_BYTES_MAX: usize = 512;
+/// Longest free text (`message`, `description`), in bytes.
+pub const TEXT_BYTES_MAX: usize = 1024;
+/// Longest string value of an attribute or a literal, in bytes.
+pub const VALUE_BYTES_MAX: usize = 16 * 1024;
+/// Most items in a list value.
+pub const VALUE_ITEMS_MAX: usize = 1024;
+/// Most attributes on one principal, resource, action or context.
+pub const ATTRIBUTES_MAX: usize = 256;
+/// Most roles, and most teams, of one principal.
+pub const MEMBERSHIPS_MAX: usize = 256;
+/// Most obligations, and most pieces of advice, of one rule.
+pub const OBLIGATIONS_MAX: usize = 32;
+/// Most rules looked at that a decision lists in its trace; the rest are counted.
+pub const TRACE_LINES_MAX: usize = 1_000;
+/// Most near misses that a decision lists.
+pub const NEAR_MISSES_MAX: usize = 64;
+/// Most ways to get an allow that a refusal lists.
+pub const ALLOWED_IF_MAX: usize = 8;
+/// Most test cases in one case document.
+pub const CASES_MAX: usize = 10_000;

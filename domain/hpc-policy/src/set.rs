@@ -1,0 +1,203 @@
+//! Many policy documents as one: all or nothing, indexed, shared.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::context::EvaluationContext;
+use crate::decision::{Decision, Verdict};
+use crate::digest;
+use crate::error::PolicyError;
+use crate::explain;
+use crate::index::Index;
+use crate::limits::{DOCUMENTS_MAX, RULES_MAX};
+use crate::obligation;
+use crate::policy::{Policy, RuleSummary, parse_policy};
+use crate::rule::Rule;
+use crate::yaml::Pos;
+
+/// An immutable set of policies, compiled for fast decisions.
+///
+/// A clone shares the same rules, so passing one to a thread or swapping an `Arc` of one costs nothing.
+///
+/// ```
+/// use hpc_policy::{EvaluationContext, PolicySet, Principal, Resource};
+///
+/// let set = PolicySet::parse_documents([("read.yaml", "
+/// apiVersion: policy.horizon.dev/v1
+/// kind: Policy
+/// metadata: {name: read}
+/// spec:
+///   principals: [{type: role, value: viewer}]
+///   resources: [{type: lease, pattern: '**'}]
+///   actions: [lease.read]
+///   effect: allow
+/// ")]).map_err(|errors| errors[0].clone())?;
+/// let viewer = Principal::user("alice").with_role("viewer");
+/// let decision = set.evaluate(&EvaluationContext::new(viewer, Resource::new("lease", "leases/l-1"), "lease.read"));
+/// assert!(decision.is_allowed());
+/// # Ok::<(), hpc_policy::PolicyError>(())
+/// ```
+#[derive(Clone)]
+pub struct PolicySet {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    policies: Vec<Policy>,
+    /// Where each rule is: policy and position in it. The index's numbers are positions in this list.
+    places: Vec<(u32, u32)>,
+    index: Index,
+    digest: Arc<str>,
+}
+
+impl PolicySet {
+    /// Parses named documents into one set. If any of them is wrong there is no set.
+    ///
+    /// The order of the documents makes no difference, neither to decisions nor to the digest.
+    ///
+    /// # Errors
+    /// The first error of every wrong document, each naming its document; or one of
+    /// [`PolicyError::NoDocuments`], [`PolicyError::Limit`], [`PolicyError::DuplicateName`],
+    /// [`PolicyError::ObligationConflict`] about the set as a whole.
+    pub fn parse_documents<N, T>(
+        documents: impl IntoIterator<Item = (N, T)>,
+    ) -> Result<Self, Vec<PolicyError>>
+    where
+        N: AsRef<str>,
+        T: AsRef<str>,
+    {
+        let mut errors = Vec::new();
+        let mut texts: BTreeMap<Arc<str>, T> = BTreeMap::new();
+        for (name, text) in documents {
+            let name: Arc<str> = name.as_ref().into();
+            if texts.len() == DOCUMENTS_MAX {
+                let at = Pos::START.at();
+                let limit = PolicyError::Limit { at, what: "the number of documents", max: DOCUMENTS_MAX };
+                return Err(vec![limit.in_document(&name)]);
+            }
+            if texts.insert(Arc::clone(&name), text).is_some() {
+                let at = Pos::START.at();
+                let error = PolicyError::DuplicateName { at, what: "document", name: name.to_string() };
+                errors.push(error.in_document(&name));
+            }
+        }
+        if texts.is_empty() {
+            return Err(vec![PolicyError::NoDocuments]);
+        }
+
+        let mut policies: Vec<Policy> = Vec::with_capacity(texts.len());
+        let mut names = BTreeMap::new();
+        let mut obligations = BTreeMap::new();
+        let mut rules = 0_usize;
+        for (document, text) in &texts {
+            let policy = match parse_policy(text.as_ref()) {
+                Ok(policy) => policy,
+                Err(error) => {
+                    errors.push(error.in_document(document));
+                    continue;
+                }
+            };
+            if names.insert(policy.name().to_owned(), ()).is_some() {
+                let at = policy.name_at().at();
+                let name = policy.name().to_owned();
+                errors.push(PolicyError::DuplicateName { at, what: "policy", name }.in_document(document));
+            }
+            if let Err(error) = obligation::check_types(&mut obligations, policy.compiled()) {
+                errors.push(error.in_document(document));
+            }
+            rules += policy.compiled().len();
+            if rules > RULES_MAX {
+                let limit =
+                    PolicyError::Limit { at: Pos::START.at(), what: "the number of rules", max: RULES_MAX };
+                return Err(vec![limit.in_document(document)]);
+            }
+            policies.push(policy);
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let digest = digest::of_set(texts.iter().map(|(name, text)| (&**name, text.as_ref())));
+        Ok(Self::new(policies, digest))
+    }
+
+    /// The set that refuses everything, for a start without policies. Never the result of a failed load.
+    #[must_use]
+    pub fn deny_all() -> Self {
+        Self::new(Vec::new(), digest::of_set(std::iter::empty()))
+    }
+
+    fn new(policies: Vec<Policy>, digest: Arc<str>) -> Self {
+        let mut places = Vec::new();
+        let mut rules: Vec<&Rule> = Vec::new();
+        for (policy_number, policy) in (0_u32..).zip(&policies) {
+            for (rule_number, rule) in (0_u32..).zip(policy.compiled().iter()) {
+                places.push((policy_number, rule_number));
+                rules.push(rule);
+            }
+        }
+        let index = Index::build(&rules);
+        Self { inner: Arc::new(Inner { policies, places, index, digest }) }
+    }
+
+    /// Decides and explains. Never fails: what cannot be judged is denied, with the reason in the decision.
+    #[must_use]
+    pub fn evaluate(&self, context: &EvaluationContext) -> Decision {
+        if let Err(error) = context.check() {
+            return explain::refuse(&error, context, &self.inner.digest);
+        }
+        let rules: Vec<&Rule> = self.candidates(context).collect();
+        explain::explain(&rules, context, &self.inner.digest)
+    }
+
+    /// The verdict of [`evaluate`](Self::evaluate) without its reasons; allocates nothing unless the request
+    /// is malformed.
+    #[must_use]
+    pub fn decide(&self, context: &EvaluationContext) -> Verdict {
+        if context.check().is_err() {
+            return Verdict::Deny;
+        }
+        explain::decide(self.candidates(context), context)
+    }
+
+    fn candidates<'a>(&'a self, context: &EvaluationContext) -> impl Iterator<Item = &'a Rule> {
+        let inner = &*self.inner;
+        inner.index.candidates(context.resource().resource_type(), context.action()).filter_map(|position| {
+            let (policy, rule) = inner.places.get(position as usize)?;
+            inner.policies.get(*policy as usize)?.compiled().get(*rule as usize)
+        })
+    }
+
+    /// Content digest of all documents and their names, 64 hexadecimal digits. Every decision carries it.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.inner.digest
+    }
+
+    /// The policies, ordered by the names of their documents.
+    #[must_use]
+    pub fn policies(&self) -> &[Policy] {
+        &self.inner.policies
+    }
+
+    /// All rules, in the order of [`policies`](Self::policies).
+    pub fn rules(&self) -> impl Iterator<Item = RuleSummary<'_>> {
+        self.inner.policies.iter().flat_map(Policy::rules)
+    }
+
+    /// Number of rules.
+    #[must_use]
+    pub fn rule_count(&self) -> usize {
+        self.inner.places.len()
+    }
+}
+
+impl fmt::Debug for PolicySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicySet")
+            .field("policies", &self.inner.policies.len())
+            .field("rules", &self.inner.places.len())
+            .field("digest", &self.inner.digest)
+            .finish()
+    }
+}
