@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::error::PolicyError;
 use crate::identifier::{attribute_problem, name_problem, path_problem, spiffe_problem};
-use crate::limits::{ATTRIBUTES_MAX, MEMBERSHIPS_MAX};
+use crate::limits::{ATTRIBUTES_MAX, MEMBERSHIPS_MAX, REQUEST_BYTES_MAX};
 use crate::path::{AttributePath, Source};
 use crate::value::{Attribute, Value, View};
 
@@ -298,7 +298,13 @@ impl EvaluationContext {
         attributes("principal", &principal.attributes, &["id", "type", "roles", "teams", "spiffe_id"])?;
         attributes("resource", &self.resource.attributes, &["id", "type"])?;
         attributes("action", &self.action_attributes, &[])?;
-        attributes("context", &self.attributes, &["now"])
+        attributes("context", &self.attributes, &["now"])?;
+        let maps =
+            [&principal.attributes, &self.resource.attributes, &self.action_attributes, &self.attributes];
+        let bytes: usize =
+            maps.iter().flat_map(|map| map.values()).map(|attribute| attribute.value.bytes()).sum();
+        let problem = "has more than 256 KiB of attribute values; send less";
+        field("the request", (bytes > REQUEST_BYTES_MAX).then_some(problem))
     }
 
     /// The value at `path` and whether it is secret.

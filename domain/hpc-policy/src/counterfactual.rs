@@ -16,8 +16,10 @@ use crate::value::{Value, View};
 
 /// Near-miss rules considered for one refusal.
 const PATHS_MAX: usize = 32;
-/// Changed requests evaluated for one path.
-const TRIALS_MAX: usize = 64;
+/// Changed requests evaluated for one refusal, when there are few rules.
+const TRIALS_MAX: usize = 256;
+/// Rules looked at for one refusal; with many rules this lowers the number of trials.
+const LOOKS_MAX: usize = 32_768;
 /// Values tried for one attribute.
 const CANDIDATES_MAX: usize = 16;
 
@@ -47,6 +49,7 @@ pub(crate) fn find(
             return Vec::new();
         }
     }
+    let mut trials = TRIALS_MAX.min(LOOKS_MAX / rules.len().max(1)).max(2);
     let mut found: Vec<AllowedIf> = Vec::new();
     // One matched allow is as good as another: then only the denies stand in the way.
     for rule in allows.iter().take(1).chain(missed.iter().take(PATHS_MAX)) {
@@ -55,7 +58,7 @@ pub(crate) fn find(
         if !reachable || needs.is_empty() {
             continue;
         }
-        if let Some(changes) = attempt(rules, &needs, context)
+        if let Some(changes) = attempt(rules, &needs, context, &mut trials)
             && !found.iter().any(|known| known.changes == changes)
         {
             found.push(AllowedIf { rule: format!("{}/{}", rule.policy, rule.name), changes });
@@ -243,7 +246,12 @@ impl Need {
 }
 
 /// The first combination of candidate values that is allowed.
-fn attempt(rules: &[&Rule], needs: &Needs<'_>, context: &EvaluationContext) -> Option<Vec<Change>> {
+fn attempt(
+    rules: &[&Rule],
+    needs: &Needs<'_>,
+    context: &EvaluationContext,
+    trials: &mut usize,
+) -> Option<Vec<Change>> {
     let mut options: Vec<(&AttributePath, &Need, Vec<Value>)> = Vec::new();
     for (path, need) in needs {
         let have = context.lookup(path).map(|(view, _)| view);
@@ -254,8 +262,8 @@ fn attempt(rules: &[&Rule], needs: &Needs<'_>, context: &EvaluationContext) -> O
         }
         options.push((path, need, candidates));
     }
-    for trial in 0..TRIALS_MAX {
-        let mut changed = context.clone();
+    let mut changed = context.clone();
+    for trial in 0.. {
         let mut changes = Vec::new();
         let mut rest = trial;
         for (path, need, candidates) in &options {
@@ -266,9 +274,11 @@ fn attempt(rules: &[&Rule], needs: &Needs<'_>, context: &EvaluationContext) -> O
             }
             changes.push(Change { attribute: path.to_string(), text: need.text(path, &value), value });
         }
-        if rest > 0 {
+        // Every combination has been tried, or the work is enough.
+        if rest > 0 || *trials == 0 {
             return None;
         }
+        *trials -= 1;
         if changed.check().is_ok() && explain::decide(rules.iter().copied(), &changed).is_allowed() {
             return Some(changes);
         }

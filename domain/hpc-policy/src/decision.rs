@@ -83,7 +83,8 @@ pub struct RuleOutcome {
     pub message: Option<Arc<str>>,
     /// Its own obligations, before they are combined with others.
     pub obligations: BTreeMap<String, Value>,
-    /// The conditions that made it match, with what they saw. Empty for a rule without conditions.
+    /// The conditions that made it match, with what they saw. Empty for a rule without conditions, and past
+    /// [`CONDITION_REPORTS_MAX`](crate::limits::CONDITION_REPORTS_MAX) reports.
     pub because: Vec<ConditionReport>,
 }
 
@@ -131,7 +132,7 @@ pub struct ConditionReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Seen {
-    /// This value.
+    /// This value; long text and long lists are cut.
     Value(Value),
     /// No such attribute.
     Missing,
@@ -381,7 +382,8 @@ impl Decision {
                 });
             }
         }
-        if reasons.is_empty() {
+        let judged = !self.errors.iter().any(|error| error.denies && error.rule.is_none());
+        if judged && nothing_allows && self.near_misses.is_empty() {
             let text = format!("no rule allows {}", self.question);
             reasons.push(Reason { code: ReasonCode::NoRuleAllows, rule: None, text });
         }
@@ -399,7 +401,8 @@ impl Decision {
     }
 
     /// Every rule that was looked at because its action and resource type match, in the order of the documents;
-    /// at most [`TRACE_LINES_MAX`](crate::limits::TRACE_LINES_MAX). For those who may read the policies.
+    /// at most [`TRACE_LINES_MAX`](crate::limits::TRACE_LINES_MAX) of them and
+    /// [`CONDITION_REPORTS_MAX`](crate::limits::CONDITION_REPORTS_MAX) conditions. For those who may read the policies.
     #[must_use]
     pub fn trace(&self) -> &[TraceLine] {
         &self.trace

@@ -10,7 +10,7 @@ use crate::decision::{
     ConditionReport, Decision, EvaluationError, NearMiss, RuleOutcome, Seen, TraceLine, TraceResult, Verdict,
 };
 use crate::error::PolicyError;
-use crate::limits::{NEAR_MISSES_MAX, TRACE_LINES_MAX};
+use crate::limits::{CONDITION_REPORTS_MAX, NEAR_MISSES_MAX, TRACE_LINES_MAX};
 use crate::obligation;
 use crate::rule::{Effect, Rule};
 
@@ -37,11 +37,13 @@ pub(crate) fn explain(rules: &[&Rule], context: &EvaluationContext, digest: &Arc
     let mut allows: Vec<&Rule> = Vec::new();
     let mut missed: Vec<&Rule> = Vec::new();
     let mut denies: Vec<&Rule> = Vec::new();
+    let mut budget = Budget { matched: CONDITION_REPORTS_MAX, trace: CONDITION_REPORTS_MAX };
     for rule in rules.iter().filter(|rule| rule.is_about(context)) {
+        let room = decision.trace.len() < TRACE_LINES_MAX && budget.trace > 0;
         let result = if !rule.covers_principal(context) {
-            TraceResult::NotApplicable { covers: listed(&rule.principals) }
+            room.then(|| TraceResult::NotApplicable { covers: listed(&rule.principals) })
         } else if !rule.covers_resource(context) {
-            TraceResult::NotApplicable { covers: listed(&rule.resources) }
+            room.then(|| TraceResult::NotApplicable { covers: listed(&rule.resources) })
         } else {
             let truth = rule.truth(context);
             match (rule.effect, truth) {
@@ -50,18 +52,18 @@ pub(crate) fn explain(rules: &[&Rule], context: &EvaluationContext, digest: &Arc
                 (Effect::Deny, Truth::True | Truth::Unknown) => denies.push(rule),
                 (Effect::Deny, Truth::False) => {}
             }
-            in_scope(&mut decision, rule, truth, context)
+            let result = in_scope(&mut decision, &mut budget, rule, truth, context);
+            room.then_some(result)
         };
-        if decision.trace.len() < TRACE_LINES_MAX {
-            decision.trace.push(TraceLine {
+        match result {
+            None => decision.trace_omitted += 1,
+            Some(result) => decision.trace.push(TraceLine {
                 policy: Arc::clone(&rule.policy),
                 rule: Arc::clone(&rule.name),
                 line: rule.line,
                 effect: rule.effect,
                 result,
-            });
-        } else {
-            decision.trace_omitted += 1;
+            }),
         }
     }
     let (verdict, effect) = if denies.is_empty() && !allows.is_empty() {
@@ -114,13 +116,28 @@ fn empty(context: &EvaluationContext, digest: &Arc<str>) -> Decision {
     }
 }
 
+/// How many more condition reports may be kept, so that large policies do not make large decisions.
+struct Budget {
+    matched: usize,
+    trace: usize,
+}
+
 /// Records what came of a rule whose action, resource and principal match.
-fn in_scope(decision: &mut Decision, rule: &Rule, truth: Truth, context: &EvaluationContext) -> TraceResult {
+fn in_scope(
+    decision: &mut Decision,
+    budget: &mut Budget,
+    rule: &Rule,
+    truth: Truth,
+    context: &EvaluationContext,
+) -> TraceResult {
     if truth == Truth::True {
         let mut because = Vec::new();
         for condition in &rule.conditions {
             obstacles(condition, false, Show::Holding, context, &mut because);
         }
+        budget.trace = budget.trace.saturating_sub(because.len());
+        let kept = if because.len() <= budget.matched { because.clone() } else { Vec::new() };
+        budget.matched -= kept.len();
         decision.matched.push(RuleOutcome {
             policy: Arc::clone(&rule.policy),
             rule: Arc::clone(&rule.name),
@@ -129,7 +146,7 @@ fn in_scope(decision: &mut Decision, rule: &Rule, truth: Truth, context: &Evalua
             owner: rule.owner.clone(),
             message: rule.message.clone(),
             obligations: rule.obligations.clone(),
-            because: because.clone(),
+            because: kept,
         });
         return TraceResult::Matched { because };
     }
@@ -137,6 +154,7 @@ fn in_scope(decision: &mut Decision, rule: &Rule, truth: Truth, context: &Evalua
     for condition in &rule.conditions {
         obstacles(condition, true, Show::Needed, context, &mut failed);
     }
+    budget.trace = budget.trace.saturating_sub(failed.len());
     let denies = rule.effect == Effect::Deny && truth == Truth::Unknown;
     // A missing attribute is everyday for an allow rule, and fatal for a deny rule; a wrong type is never everyday.
     let details: Vec<String> = failed
@@ -205,7 +223,7 @@ fn report(leaf: &Leaf, as_written: bool, context: &EvaluationContext) -> Conditi
     let have = match found {
         None => Seen::Missing,
         Some(_) if secret => Seen::Redacted,
-        Some((view, _)) => Seen::Value(view.to_value()),
+        Some((view, _)) => Seen::Value(view.to_seen()),
     };
     // A literal compared with a secret can give the secret away as well.
     let (want, text) = if secret {

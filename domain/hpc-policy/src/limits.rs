@@ -28,12 +28,20 @@ pub const VALUE_BYTES_MAX: usize = 16 * 1024;
 pub const VALUE_ITEMS_MAX: usize = 1024;
 /// Most attributes on one principal, resource, action or context.
 pub const ATTRIBUTES_MAX: usize = 256;
+/// Most bytes of attribute values in one request, over principal, resource, action and context.
+pub const REQUEST_BYTES_MAX: usize = 256 * 1024;
 /// Most roles, and most teams, of one principal.
 pub const MEMBERSHIPS_MAX: usize = 256;
 /// Most obligations, and most pieces of advice, of one rule.
 pub const OBLIGATIONS_MAX: usize = 32;
 /// Most rules looked at that a decision lists in its trace; the rest are counted.
 pub const TRACE_LINES_MAX: usize = 1_000;
+/// Most condition reports in the trace, and as many again in the list of matched rules.
+pub const CONDITION_REPORTS_MAX: usize = 4_096;
+/// Longest string, in characters, that a report of what a condition saw repeats; longer ones are cut.
+pub const SEEN_CHARACTERS_MAX: usize = 256;
+/// Most items of a list that a report of what a condition saw repeats.
+pub const SEEN_ITEMS_MAX: usize = 16;
 /// Most near misses that a decision lists.
 pub const NEAR_MISSES_MAX: usize = 64;
 /// Most ways to get an allow that a refusal lists.

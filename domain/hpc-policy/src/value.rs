@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use crate::limits::{VALUE_BYTES_MAX, VALUE_ITEMS_MAX};
+use crate::limits::{SEEN_CHARACTERS_MAX, SEEN_ITEMS_MAX, VALUE_BYTES_MAX, VALUE_ITEMS_MAX};
 
 /// The value of an attribute, a literal in a condition, or an obligation.
 ///
@@ -47,6 +47,15 @@ impl Value {
         self.view().type_name()
     }
 
+    /// Bytes of text in it; every other scalar counts as eight.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::String(text) => text.len(),
+            Self::List(items) => items.iter().map(Self::bytes).fold(0, usize::saturating_add),
+            _ => 8,
+        }
+    }
+
     /// What keeps this value from being used, if anything.
     pub(crate) fn problem(&self) -> Option<&'static str> {
         match self {
@@ -63,7 +72,7 @@ impl Value {
                 if types.any(|name| Some(name) != first) {
                     return Some("mixes types; use one type in a list");
                 }
-                items.iter().find_map(Self::problem)
+                (self.bytes() > VALUE_BYTES_MAX).then_some("is larger than 16 KiB; shorten it")
             }
             _ => None,
         }
@@ -146,6 +155,20 @@ impl View<'_> {
         }
     }
 
+    /// A copy for an explanation: long text is cut, and so are long lists.
+    pub(crate) fn to_seen(self) -> Value {
+        match self {
+            Self::Str(text) => Value::String(cut(text)),
+            Self::List(items) => {
+                Value::List(items.iter().take(SEEN_ITEMS_MAX).map(|item| item.view().to_seen()).collect())
+            }
+            Self::Strs(items) => {
+                Value::List(items.iter().take(SEEN_ITEMS_MAX).map(|text| Value::String(cut(text))).collect())
+            }
+            scalar => scalar.to_value(),
+        }
+    }
+
     pub(crate) fn to_value(self) -> Value {
         match self {
             Self::Str(text) => Value::String(text.to_owned()),
@@ -162,19 +185,26 @@ impl View<'_> {
 impl fmt::Display for View<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fn list<T>(f: &mut fmt::Formatter<'_>, items: &[T], show: impl Fn(&T) -> String) -> fmt::Result {
-            let shown: Vec<String> = items.iter().take(16).map(show).collect();
-            let more = if items.len() > 16 { ", ..." } else { "" };
+            let shown: Vec<String> = items.iter().take(SEEN_ITEMS_MAX).map(show).collect();
+            let more = if items.len() > SEEN_ITEMS_MAX { ", ..." } else { "" };
             write!(f, "[{}{more}]", shown.join(", "))
         }
         match self {
-            Self::Str(text) => write!(f, "{text:?}"),
+            Self::Str(text) => write!(f, "{:?}", cut(text)),
             Self::Int(number) => write!(f, "{number}"),
             Self::Bool(flag) => write!(f, "{flag}"),
             Self::Time(at) => write!(f, "{at}"),
             Self::Ip(address) => write!(f, "{address}"),
             Self::List(items) => list(f, items, ToString::to_string),
-            Self::Strs(items) => list(f, items, |text| format!("{text:?}")),
+            Self::Strs(items) => list(f, items, |text| format!("{:?}", cut(text))),
         }
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(SEEN_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 

@@ -299,6 +299,10 @@ fn requests_that_cannot_be_judged_are_denied() {
     let thing = || Resource::new("thing", "a");
     let mut crowded = Principal::user("u");
     let mut decorated = super::asked();
+    let mut heavy = super::asked();
+    for number in 0..17 {
+        heavy = heavy.with_attribute(format!("a{number}"), "x".repeat(16 * 1024));
+    }
     for number in 0..=256 {
         crowded = crowded.with_role(format!("r{number}"));
         decorated = decorated.with_attribute(format!("a{number}"), 1);
@@ -332,6 +336,7 @@ fn requests_that_cannot_be_judged_are_denied() {
         (fine.clone().with_attribute("a", vec![vec![1]]), "context.a"),
         (fine.clone().with_attribute("a", hpc_policy::Value::List(vec![1.into(), "x".into()])), "context.a"),
         (decorated, "context"),
+        (heavy, "the request"),
     ] {
         let decision = set.evaluate(&context);
         assert_eq!(decision.verdict, Verdict::Deny, "{field}");

@@ -290,6 +290,63 @@ fn the_trace_is_bounded() {
 }
 
 #[test]
+fn decisions_stay_small() {
+    // 100 rules of 64 conditions over a list of long words: without limits this would copy 100 MiB.
+    let condition = "{attribute: context.words, op: contains, value: absent}";
+    let any = format!("{{any: [{}]}}", vec![condition; 63].join(", "));
+    let rules: Vec<String> =
+        (0..100).map(|number| rule(&format!("r{number}"), "allow", &[condition, &any])).collect();
+    let context = asked()
+        .with_attribute("words", vec!["w".repeat(1_000); 16])
+        .with_attribute("text", "w".repeat(16_000));
+    let decision = decide(&policy_of(&rules), &context);
+    assert!(!decision.is_allowed());
+    let reports: usize = decision
+        .trace()
+        .iter()
+        .map(|line| match &line.result {
+            TraceResult::ConditionFailed { failed } => failed.len(),
+            _ => 0,
+        })
+        .sum();
+    assert_eq!((reports, decision.trace().len(), decision.trace_omitted()), (64 * 64, 64, 36));
+    let Seen::Value(Value::List(items)) = &decision.near_misses[0].failed[0].have else { panic!() };
+    assert_eq!((items.len(), items[0].to_string().len()), (16, 256 + 3 + 2));
+    let long = decide(&policy("allow", &["{attribute: context.text, op: eq, value: x}"]), &context);
+    assert!(long.reasons()[0].text.len() < 400);
+}
+
+#[test]
+fn a_refusal_stays_quick_with_many_rules() {
+    let rules: Vec<String> = (0..2_500)
+        .map(|number| {
+            rule(
+                &format!("r{number}"),
+                "allow",
+                &[
+                    &format!("{{attribute: context.n, op: gt, value: {number}}}"),
+                    "{attribute: context.kind, op: not_in, value: [a, b]}",
+                ],
+            )
+        })
+        .chain([rule("d", "deny", &["{attribute: context.kind, op: ne, value: a}"])])
+        .collect();
+    let decision = decide(&policy_of(&rules), &asked().with_attribute("n", 0).with_attribute("kind", "b"));
+    assert!(!decision.is_allowed() && decision.allowed_if().is_empty());
+}
+
+#[test]
+fn a_deny_does_not_hide_that_nothing_allows() {
+    let decision = decide(
+        &policy("deny", &["{attribute: context.n, op: gt, value: 1}"]),
+        &asked().with_attribute("n", 2),
+    );
+    let codes: Vec<&str> = decision.reasons().iter().map(|reason| reason.code.as_str()).collect();
+    assert_eq!(codes, ["denied_by_rule", "no_rule_allows"]);
+    assert!(decision.allowed_if().is_empty());
+}
+
+#[test]
 fn a_decision_serializes() {
     let text = policy("allow", &["{attribute: context.hours, op: lte, value: 8}"]);
     let json = serde_json::to_value(decide(&text, &asked().with_attribute("hours", 9))).unwrap();
