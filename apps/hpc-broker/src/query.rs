@@ -137,6 +137,14 @@ impl Broker {
             .ok_or_else(|| HpcError::coded(&codes::USG_BAD_ID, format!("there is no request `{id}`")))
     }
 
+    /// Whether the caller may read this lease.
+    ///
+    /// # Errors
+    /// `HPC-LSE-0005` with all reasons.
+    pub fn may_read(&self, caller: &Caller, lease: &LeaseRecord) -> Result<(), HpcError> {
+        gate::check_lease(&self.policies(), caller, lease, "lease.read", self.environment.now())
+    }
+
     /// What a lease costs, as of now.
     ///
     /// # Errors

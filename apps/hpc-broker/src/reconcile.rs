@@ -357,7 +357,8 @@ impl Broker {
         Ok(())
     }
 
-    /// Whether an intent that is not final accounts for the instance.
+    /// Whether an intent accounts for the instance: one that is still open, or one that has ended it and paid for it. The
+    /// list of instances is older than the ledger that is read here.
     async fn explained(&self, state: &InstanceState) -> Result<bool, HpcError> {
         let Some(id) = state.tags.get(TAG_INTENT).and_then(|text| IntentId::parse(text.clone()).ok()) else {
             return Ok(false);
@@ -365,6 +366,9 @@ impl Broker {
         if self.books.is_begun(&claim_name(&id)) {
             return Ok(true);
         }
-        Ok(self.intent_by_id(&id).await?.is_some_and(|intent| !intent.state.is_final()))
+        Ok(self.intent_by_id(&id).await?.is_some_and(|intent| {
+            !intent.state.is_final()
+                || intent.instances.iter().any(|instance| instance.handle == state.handle)
+        }))
     }
 }

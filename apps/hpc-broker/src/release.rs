@@ -47,6 +47,14 @@ impl Broker {
         Ok(ReleasedLease { lease, receipts, repeated: false })
     }
 
+    /// Ends a lease that telemetry shows to be idle for as long as policy allows.
+    ///
+    /// # Errors
+    /// As [`Broker::release`], policy aside.
+    pub async fn end_idle(&self, id: &LeaseId) -> Result<LeaseRecord, HpcError> {
+        Ok(self.end_lease(id, EndReason::Idle).await?.0)
+    }
+
     /// Ends a lease for a reason, as far as the provider goes along now.
     pub(crate) async fn end_lease(
         &self,

@@ -1,0 +1,16 @@
+//! Stories of the broker over in-memory ports and the simulated clouds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
+mod approval;
+mod crash;
+mod journey;
+mod refusals;
+mod world;

@@ -1,0 +1,89 @@
+//! Every no explains itself, and costs nothing.
+
+use hpc_broker::PlanState;
+use hpc_provider_sim::Script;
+use hpc_resources::{Money, ResourceRequest, TeamId};
+
+use crate::world::{World, eight_h100, lead, you};
+
+#[tokio::test]
+async fn policy_denies_with_the_rule_and_the_way_out() {
+    let world = World::new(Script::default()).await;
+    let request = ResourceRequest::new("job").add_gpu_nvidia_h100(65).with_instances_max(9).build().unwrap();
+    let (plan, _) = world.broker.plan(&you(), request).await.unwrap();
+    assert_eq!(plan.state, PlanState::Denied);
+    assert!(plan.decision.reasons.iter().any(|reason| reason.contains("at most 64")), "{:?}", plan.decision);
+    let error = world.broker.apply(&you(), &plan.plan.id, &hpc_broker::Silent).await.unwrap_err();
+    assert_eq!((error.code_text(), error.exit_code()), (Some("HPC-PLN-0004"), 3));
+    world.check().await;
+}
+
+#[tokio::test]
+async fn nothing_to_offer_says_why_for_each() {
+    let world = World::new(Script::default()).await;
+    let request = ResourceRequest::new("job")
+        .add_gpu_nvidia_h100(8)
+        .with_max_hourly("0.01 USD".parse().unwrap())
+        .build()
+        .unwrap();
+    let (plan, _) = world.broker.plan(&you(), request).await.unwrap();
+    assert_eq!(plan.state, PlanState::NoOffer);
+    assert!(plan.plan.excluded_counts["price"] > 0);
+    assert!(plan.plan.excluded.iter().all(|excluded| !excluded.included_by.is_empty()));
+    let error = world.broker.apply(&you(), &plan.plan.id, &hpc_broker::Silent).await.unwrap_err();
+    assert_eq!(error.exit_code(), 5);
+}
+
+#[tokio::test]
+async fn a_budget_is_never_overdrawn_by_open_leases() {
+    let world = World::new(Script::default()).await;
+    let team = TeamId::parse("ml").unwrap();
+    let (plan, _) = world.broker.plan(&you(), eight_h100()).await.unwrap();
+    let (twin, _) = world.broker.plan(&you(), eight_h100()).await.unwrap();
+    let enough_for_one =
+        plan.plan.worst_case.unwrap().checked_add("3 USD".parse::<Money>().unwrap()).unwrap();
+    world.broker.set_budget(&team, enough_for_one).await.unwrap();
+    world.broker.apply(&you(), &plan.plan.id, &hpc_broker::Silent).await.unwrap();
+    let error = world.broker.apply(&you(), &twin.plan.id, &hpc_broker::Silent).await.unwrap_err();
+    assert_eq!((error.code_text(), error.exit_code()), (Some("HPC-BUD-0001"), 3));
+    world.check().await;
+}
+
+#[tokio::test]
+async fn an_expired_plan_is_refused() {
+    let world = World::new(Script::default()).await;
+    let (plan, _) = world.broker.plan(&you(), eight_h100()).await.unwrap();
+    world.advance_s(301);
+    let error = world.broker.apply(&you(), &plan.plan.id, &hpc_broker::Silent).await.unwrap_err();
+    assert_eq!(error.exit_code(), 9);
+}
+
+#[tokio::test]
+async fn a_plan_and_a_lease_belong_to_their_owner() {
+    let world = World::new(Script::default()).await;
+    let (plan, _) = world.broker.plan(&you(), eight_h100()).await.unwrap();
+    assert!(world.broker.apply(&lead(), &plan.plan.id, &hpc_broker::Silent).await.is_err());
+    let applied = world.broker.apply(&you(), &plan.plan.id, &hpc_broker::Silent).await.unwrap();
+    let error = world.broker.release(&lead(), &applied.lease.id).await.unwrap_err();
+    assert_eq!(error.code_text(), Some("HPC-LSE-0005"));
+    world.check().await;
+}
+
+#[tokio::test]
+async fn without_an_audit_log_nothing_is_created_but_releases_go_on() {
+    let world = World::new(Script::default()).await;
+    let applied = world.apply(eight_h100()).await.unwrap();
+    let (plan, _) = world.broker.plan(&you(), eight_h100()).await.unwrap();
+    world.audit.set_writable(false);
+    let error = world.broker.apply(&you(), &plan.plan.id, &hpc_broker::Silent).await.unwrap_err();
+    assert_eq!(error.code_text(), Some("HPC-AUD-0001"));
+    assert_eq!(world.sim.live_instances().len(), 1);
+    world.broker.release(&you(), &applied.lease.id).await.unwrap();
+    assert!(world.sim.live_instances().is_empty());
+    world.audit.set_writable(true);
+    world.settle().await;
+    world.check().await;
+    let search = hpc_audit::Search { subject: Some(applied.lease.id.to_string()), ..Default::default() };
+    let hits = hpc_audit::AuditLog::search(world.audit.as_ref(), &search).await.unwrap().hits;
+    assert!(hits.iter().any(|hit| hit.entry.action == "lease.released"), "the outbox kept the entry");
+}
