@@ -29,8 +29,8 @@ pub struct SecretEntry {
     pub path: SecretPath,
     /// Its newest version.
     pub version: SecretVersion,
-    /// The key that version is sealed under.
-    pub key_version: KeyVersion,
+    /// The key that version is sealed under; none when its record cannot be read.
+    pub key_version: Option<KeyVersion>,
 }
 
 /// How far a re-encryption has come.
