@@ -1,0 +1,385 @@
+//! Reads a whole folder and holds every byte of it against every other: opening a log and verifying it are one thing.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use hpc_audit::{Entry, PROFILE, SignedCheckpoint, VerifierKey};
+use hpc_crypto::checkpoint::Checkpoint;
+use hpc_crypto::hashing::{HASH_BYTES, Hash};
+use hpc_crypto::merkle::CompactRange;
+use hpc_crypto::note::{NOTE_BYTES_MAX, SignedNote};
+use hpc_crypto::tile::{TILE_HEIGHT, TILE_LEVEL_MAX, TILE_WIDTH, Tile, TileKind};
+
+use crate::DirError;
+use crate::config::TAIL_BYTES_MAX;
+use crate::disk::{CHECKPOINT, LOCK, TAIL, UNFINISHED, VKEY};
+use crate::map::{damaged, io_of};
+use crate::shared::{BUNDLE_BYTES_MAX, Edge, Row, WIDTH, read_file};
+use crate::tail::{TornTail, scan, split_entries};
+
+/// Folders are nested no deeper than this: index groups of a tile, and what is above them.
+const DEPTH_MAX: usize = 12;
+/// The most files of one folder that are looked at.
+const FILES_MAX: u64 = 16_000_000;
+
+/// A folder that holds.
+pub(crate) struct Examined {
+    pub(crate) key: VerifierKey,
+    pub(crate) range: CompactRange,
+    pub(crate) edge: Edge,
+    pub(crate) tail_bytes: u64,
+    pub(crate) torn: Option<TornTail>,
+    pub(crate) unfinished: Vec<String>,
+    pub(crate) files: u64,
+}
+
+/// Looks at everything; `visit` sees every entry in order.
+pub(crate) fn examine(root: &Path, visit: impl FnMut(u64, &Entry)) -> Result<Examined, DirError> {
+    let mut listing = Listing::default();
+    list(root, "", 0, &mut listing)?;
+    let key = read_key(root)?;
+    let checkpoint = read_checkpoint(root, &key)?;
+    let tail_bytes = read_file(root, TAIL, TAIL_BYTES_MAX + 2 * BUNDLE_BYTES_MAX)?;
+    let tail = scan(&tail_bytes)?;
+    let signed = checkpoint.checkpoint().clone();
+    if tail.base > signed.size {
+        let reason = format!(
+            "signs {} entries, but the tail begins after {}: it was put back",
+            signed.size, tail.base
+        );
+        return Err(damaged(CHECKPOINT, None, reason));
+    }
+
+    let mut walk = Walk::new(root, listing.tiles, &signed, visit);
+    walk.published_entries(tail.base)?;
+    let base_holds = walk.range.root() == tail.root;
+    for (offset, entry) in &tail.entries {
+        walk.push(entry, TAIL, *offset)?;
+    }
+    walk.finish(&signed, tail.good_bytes)?;
+    // Only now, because a changed entry is better named by where it is than by this.
+    if !base_holds {
+        return Err(damaged(TAIL, 20, "the root in the header is not that of the entries before the tail"));
+    }
+
+    let edge = Edge {
+        size: walk.range.size(),
+        rows: walk.rows,
+        pending_start: walk.pending_start,
+        pending: walk.pending,
+        checkpoint,
+    };
+    Ok(Examined {
+        key,
+        range: walk.range,
+        edge,
+        tail_bytes: tail.good_bytes,
+        torn: tail.torn,
+        unfinished: listing.unfinished,
+        files: listing.files,
+    })
+}
+
+#[derive(Default)]
+struct Listing {
+    tiles: BTreeSet<Tile>,
+    unfinished: Vec<String>,
+    files: u64,
+}
+
+fn list(root: &Path, below: &str, depth: usize, listing: &mut Listing) -> Result<(), DirError> {
+    let folder = if below.is_empty() { root.to_owned() } else { root.join(below) };
+    let shown = if below.is_empty() { "." } else { below };
+    for entry in std::fs::read_dir(folder).map_err(io_of(shown))? {
+        let entry = entry.map_err(io_of(shown))?;
+        let name = entry.file_name();
+        let prefix = if below.is_empty() { String::new() } else { format!("{below}/") };
+        let unexpected = || DirError::Unexpected { file: format!("{prefix}{}", name.to_string_lossy()) };
+        let path = format!("{prefix}{}", name.to_str().ok_or_else(unexpected)?);
+        let kind = entry.file_type().map_err(io_of(&path))?;
+        if kind.is_dir() && depth < DEPTH_MAX {
+            list(root, &path, depth + 1, listing)?;
+            continue;
+        }
+        listing.files += 1;
+        if !kind.is_file() || listing.files > FILES_MAX {
+            return Err(unexpected());
+        }
+        match path.as_str() {
+            LOCK => {
+                if entry.metadata().map_err(io_of(LOCK))?.len() != 0 {
+                    return Err(damaged(LOCK, 0, "the file must be empty"));
+                }
+            }
+            VKEY | CHECKPOINT | TAIL => {}
+            other => match (other.parse::<Tile>(), other.strip_suffix(UNFINISHED)) {
+                (Ok(tile), _) => {
+                    listing.tiles.insert(tile);
+                }
+                (Err(_), Some(VKEY | CHECKPOINT | TAIL)) => listing.unfinished.push(path),
+                (Err(_), Some(name)) if name.parse::<Tile>().is_ok() => listing.unfinished.push(path),
+                _ => return Err(unexpected()),
+            },
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn read_key(root: &Path) -> Result<VerifierKey, DirError> {
+    let bytes = read_file(root, VKEY, 1024)?;
+    let text =
+        std::str::from_utf8(&bytes).map_err(|error| damaged(VKEY, error.valid_up_to() as u64, "not text"))?;
+    let Some(line) = text.strip_suffix('\n') else {
+        return Err(damaged(VKEY, text.len() as u64, "no newline at the end"));
+    };
+    line.parse().map_err(|error: hpc_crypto::CryptoError| damaged(VKEY, None, error.to_string()))
+}
+
+fn read_checkpoint(root: &Path, key: &VerifierKey) -> Result<SignedCheckpoint, DirError> {
+    let bytes = read_file(root, CHECKPOINT, NOTE_BYTES_MAX as u64)?;
+    let wrong = |error: hpc_crypto::CryptoError| damaged(CHECKPOINT, None, error.to_string());
+    let signed = SignedCheckpoint::open(&bytes, key).map_err(wrong)?;
+    // Nothing vouches for a signature of a key that is not known here, so there may be none.
+    let note = SignedNote::parse(&bytes).map_err(wrong)?;
+    if note.signatures().len() != 1 {
+        return Err(damaged(
+            CHECKPOINT,
+            note.text().len() as u64,
+            "carries a signature that is not the log's",
+        ));
+    }
+    Ok(signed)
+}
+
+/// Where an entry was read.
+struct Place {
+    file: Arc<str>,
+    offset: u64,
+}
+
+/// A file that does not fit the entries, and the entry that it does not fit.
+struct Mismatch {
+    file: String,
+    offset: u64,
+    source: Option<(String, u64)>,
+}
+
+struct Walk<'r, V> {
+    root: &'r Path,
+    /// Files not yet compared.
+    tiles: BTreeSet<Tile>,
+    /// Files compared.
+    seen: BTreeSet<Tile>,
+    visit: V,
+    signed_size: u64,
+    signed_root: Option<Hash>,
+    range: CompactRange,
+    rows: Vec<Row>,
+    pending_start: u64,
+    pending: Vec<Arc<[u8]>>,
+    // The bundle being filled: its bytes, the end of each entry in them, and where each entry was read.
+    bundle: Vec<u8>,
+    ends: Vec<usize>,
+    places: Vec<Place>,
+    mismatch: Option<Mismatch>,
+}
+
+impl<'r, V: FnMut(u64, &Entry)> Walk<'r, V> {
+    fn new(root: &'r Path, tiles: BTreeSet<Tile>, signed: &Checkpoint, visit: V) -> Self {
+        Self {
+            root,
+            tiles,
+            seen: BTreeSet::new(),
+            visit,
+            signed_size: signed.size,
+            signed_root: (signed.size == 0).then(|| PROFILE.empty_root()),
+            range: CompactRange::new(PROFILE),
+            rows: Vec::new(),
+            pending_start: signed.size - signed.size % WIDTH,
+            pending: Vec::new(),
+            bundle: Vec::new(),
+            ends: Vec::new(),
+            places: Vec::new(),
+            mismatch: None,
+        }
+    }
+
+    /// The entries before the tail, from their bundles.
+    fn published_entries(&mut self, base: u64) -> Result<(), DirError> {
+        for index in 0..base.div_ceil(WIDTH) {
+            let wanted = (base - index * WIDTH).min(WIDTH) as u16;
+            let outside = |error: hpc_crypto::CryptoError| damaged(TAIL, 12, error.to_string());
+            let exact = Tile::new(TileKind::Entries, index, wanted).map_err(outside)?;
+            let tile = [exact.full(), exact].into_iter().find(|tile| self.tiles.contains(tile));
+            let Some(tile) = tile else { return Err(DirError::Missing { file: exact.to_string() }) };
+            let name = tile.to_string();
+            let bytes = read_file(self.root, &name, BUNDLE_BYTES_MAX)?;
+            let entries = split_entries(&bytes)
+                .map_err(|at| damaged(&name, at as u64, "the bundle ends inside an entry"))?;
+            if entries.len() != usize::from(tile.width()) {
+                let reason = format!("holds {} entries instead of {}", entries.len(), tile.width());
+                return Err(damaged(&name, bytes.len() as u64, reason));
+            }
+            // A full bundle is compared with the tail as well when the tail begins inside it.
+            if tile.width() == wanted {
+                self.tiles.remove(&tile);
+                self.seen.insert(tile);
+            }
+            for (at, entry) in entries.iter().take(usize::from(wanted)) {
+                self.push(entry, &name, *at as u64)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, bytes: &[u8], file: &str, offset: u64) -> Result<(), DirError> {
+        let index = self.range.size();
+        let entry =
+            Entry::decode(bytes).map_err(|error| damaged(file, offset, format!("entry {index}: {error}")))?;
+        (self.visit)(index, &entry);
+        if index >= self.pending_start {
+            self.pending.push(Arc::from(bytes));
+        }
+        self.bundle.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
+        self.bundle.extend_from_slice(bytes);
+        self.ends.push(self.bundle.len());
+        let file = match self.places.last() {
+            Some(place) if *place.file == *file => Arc::clone(&place.file),
+            _ => Arc::from(file),
+        };
+        self.places.push(Place { file, offset });
+
+        let rows = &mut self.rows;
+        let mut filled = 0;
+        let appended = self.range.append_with(Entry::leaf_hash(bytes), |node, hash| {
+            if node.level % TILE_HEIGHT == 0 {
+                let level = (node.level / TILE_HEIGHT) as usize;
+                if rows.len() <= level {
+                    rows.resize_with(level + 1, Row::default);
+                }
+                if let Some(row) = rows.get_mut(level) {
+                    row.hashes.push(hash);
+                    filled += usize::from(row.end().is_multiple_of(WIDTH));
+                }
+            }
+        });
+        appended.map_err(|error| damaged(TAIL, None, error.to_string()))?;
+        if self.range.size() == self.signed_size {
+            self.signed_root = Some(self.range.root());
+        }
+        // A row fills only together with all rows below it.
+        for level in 0..filled {
+            self.compare_hashes(level)?;
+            let required = (self.signed_size >> (8 * level as u32)) / WIDTH * WIDTH;
+            if let Some(row) = self.rows.get_mut(level)
+                && row.end() <= required
+            {
+                row.start = row.end();
+                row.hashes.clear();
+            }
+        }
+        if filled > 0 {
+            self.compare_bundle()?;
+            self.bundle.clear();
+            self.ends.clear();
+            self.places.clear();
+        }
+        Ok(())
+    }
+
+    /// Compares the files of the last tile of a row with the hashes of the row.
+    fn compare_hashes(&mut self, level: usize) -> Result<(), DirError> {
+        let Some(row) = self.rows.get(level) else { return Ok(()) };
+        let Some(last) = row.end().checked_sub(1) else { return Ok(()) };
+        let index = last / WIDTH;
+        let skip = (index * WIDTH).saturating_sub(row.start) as usize;
+        let bytes: Vec<u8> = row.hashes.iter().skip(skip).flat_map(|hash| *hash.as_bytes()).collect();
+        let ends: Vec<usize> = (1..=bytes.len() / HASH_BYTES).map(|count| count * HASH_BYTES).collect();
+        self.compare(TileKind::Hashes(level as u8), index, &bytes, &ends)
+    }
+
+    fn compare_bundle(&mut self) -> Result<(), DirError> {
+        let Some(last) = self.range.size().checked_sub(1) else { return Ok(()) };
+        let (bytes, ends) = (std::mem::take(&mut self.bundle), std::mem::take(&mut self.ends));
+        let outcome = self.compare(TileKind::Entries, last / WIDTH, &bytes, &ends);
+        (self.bundle, self.ends) = (bytes, ends);
+        outcome
+    }
+
+    /// Compares all files of one tile, full or partial, with what the entries make of it.
+    fn compare(&mut self, kind: TileKind, index: u64, bytes: &[u8], ends: &[usize]) -> Result<(), DirError> {
+        let bound =
+            |width| Tile::new(kind, index, width).map_err(|error| damaged(TAIL, None, error.to_string()));
+        let files: Vec<Tile> = self.tiles.range(bound(1)?..=bound(TILE_WIDTH)?).copied().collect();
+        for tile in files {
+            let Some(end) = ends.get(usize::from(tile.width()) - 1) else { continue };
+            let name = tile.to_string();
+            let found = read_file(self.root, &name, BUNDLE_BYTES_MAX)?;
+            let expected = bytes.get(..*end).unwrap_or_default();
+            if found != expected {
+                let same = found.iter().zip(expected).take_while(|(a, b)| a == b).count();
+                // Which entry the first differing byte belongs to; hashes above the leaves belong to many.
+                let place = match kind {
+                    TileKind::Hashes(0) => self.places.get(same / HASH_BYTES),
+                    TileKind::Entries => self.places.get(ends.iter().take_while(|end| **end <= same).count()),
+                    TileKind::Hashes(_) => None,
+                };
+                let source = place.map(|place| (place.file.to_string(), place.offset));
+                self.mismatch.get_or_insert(Mismatch { file: name, offset: same as u64, source });
+            }
+            self.tiles.remove(&tile);
+            self.seen.insert(tile);
+        }
+        Ok(())
+    }
+
+    /// The last, partial tiles; then whether everything signed is there and fits, and nothing else is.
+    fn finish(&mut self, signed: &Checkpoint, tail_end: u64) -> Result<(), DirError> {
+        let size = self.range.size();
+        if size < signed.size {
+            let reason = format!(
+                "ends after entry {size}, but {} are signed: acknowledged entries are gone",
+                signed.size
+            );
+            return Err(damaged(TAIL, tail_end, reason));
+        }
+        for level in 0..=usize::from(TILE_LEVEL_MAX) {
+            if self.rows.get(level).is_some_and(|row| !row.end().is_multiple_of(WIDTH)) {
+                self.compare_hashes(level)?;
+            }
+        }
+        if !size.is_multiple_of(WIDTH) {
+            self.compare_bundle()?;
+        }
+        let entries_hold = self.signed_root == Some(signed.root);
+        match self.mismatch.take() {
+            // The entries give the signed root, so the other file is wrong.
+            Some(Mismatch { file, offset, .. }) if entries_hold => {
+                return Err(damaged(file, offset, "does not fit the entries that the checkpoint signs"));
+            }
+            Some(Mismatch { file, offset, source: Some((source, at)) }) => {
+                let reason = format!("the entry fits neither the checkpoint nor `{file}` at byte {offset}");
+                return Err(damaged(source, at, reason));
+            }
+            Some(Mismatch { file, offset, source: None }) => {
+                return Err(damaged(file, offset, "fits neither the entries nor the checkpoint"));
+            }
+            None if !entries_hold => {
+                return Err(damaged(CHECKPOINT, None, "signs another root than that of the entries"));
+            }
+            None => {}
+        }
+        if let Some(tile) = self.tiles.first() {
+            return Err(DirError::Unexpected { file: tile.to_string() });
+        }
+        let missing = |tile: &Tile| !self.seen.contains(tile) && !self.seen.contains(&tile.full());
+        if let Some(tile) = Tile::all(signed.size).find(missing) {
+            return Err(DirError::Missing { file: tile.to_string() });
+        }
+        for (level, row) in self.rows.iter_mut().enumerate() {
+            row.published = signed.size >> (8 * level as u32);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,313 @@
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use hpc_audit::{
+    APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditError, AuditLog, Checkpoint, ConsistencyProof,
+    ENTRIES_LIMIT_MAX, Entry, InclusionProof, PROFILE, Receipt, Recorded, Search, SearchPage,
+    SignedCheckpoint, VerifierKey,
+};
+use hpc_crypto::merkle::ProofPlan;
+use hpc_crypto::note::{NoteSigner, SignedNote};
+use hpc_crypto::signing::KeyPair;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::disk::{CHECKPOINT, Disk, LOCK, TAIL, VKEY};
+use crate::examine::examine;
+use crate::map::{damaged, io_of, out_of_range};
+use crate::shared::{Shared, read_file};
+use crate::tail::{HEADER_BYTES, header, scan};
+use crate::writer::{Command, Writer, encode, id_hash};
+use crate::{Config, DirError};
+
+/// An audit log in a folder. One program at a time has it open.
+///
+/// | | |
+/// | --- | --- |
+/// | append | one write and one fsync for all calls that wait at that moment |
+/// | checkpoint | writes the tiles since the last one, then the checkpoint, each with fsync |
+/// | proofs, entries | from memory for the newest, otherwise one to four tiles of 8 KiB or one bundle |
+/// | search | reads the bundles it covers |
+/// | memory | about 50 bytes for each entry, and at most about 32 MiB of entries not yet in full tiles |
+///
+/// Needs a Tokio runtime to be called in. Dropping it waits for the writer and leaves the last entries unsigned:
+/// [`FileAuditLog::close`] signs them.
+pub struct FileAuditLog {
+    shared: Arc<Shared>,
+    key: VerifierKey,
+    commands: Option<mpsc::Sender<Command>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl FileAuditLog {
+    /// Opens the log in `dir`, which is made when it is not there, and checks every byte of it.
+    ///
+    /// What a crash left behind is put in order: the torn, never acknowledged end of the tail is cut off and half
+    /// written files are removed. Nothing else is repaired.
+    ///
+    /// # Errors
+    /// [`DirError::InUse`], [`DirError::OtherKey`], [`DirError::Key`], [`DirError::Io`], or what does not hold, by file
+    /// and offset.
+    pub fn open(dir: &Path, keys: KeyPair, config: Config) -> Result<Self, DirError> {
+        Self::open_on(Disk::new(dir), dir, keys, config)
+    }
+
+    pub(crate) fn open_on(disk: Disk, dir: &Path, keys: KeyPair, config: Config) -> Result<Self, DirError> {
+        let signer = NoteSigner::new(&config.origin, keys).map_err(DirError::Key)?;
+        let key = signer.verifier_key().clone();
+        fs::create_dir_all(dir).map_err(io_of("."))?;
+        let lock = lock(dir)?;
+        create_if_new(&disk, dir, &signer)?;
+        // The key is compared first, so that a wrong key is not reported as damage.
+        let found = crate::examine::read_key(dir)?;
+        if found != key {
+            return Err(DirError::OtherKey { got: found.to_string(), want: key.to_string() });
+        }
+        let mut ids = HashMap::new();
+        let examined = examine(dir, |index, entry| {
+            ids.entry(id_hash(&entry.id)).or_insert(index);
+        })?;
+        for name in &examined.unfinished {
+            disk.remove(name).map_err(io_of(name))?;
+        }
+        let tail = disk.open_tail().map_err(io_of(TAIL))?;
+        if examined.torn.is_some() {
+            disk.truncate(&tail, examined.tail_bytes).and_then(|()| disk.sync(&tail)).map_err(io_of(TAIL))?;
+        }
+        let tail_bytes = examined.tail_bytes;
+        let shared = Arc::new(Shared::new(dir, examined.edge));
+        let writer = Writer {
+            disk,
+            shared: Arc::clone(&shared),
+            signer,
+            range: examined.range,
+            ids,
+            tail,
+            tail_bytes,
+            entries_max: config.entries_max,
+            unpublished: (0, tail_bytes as usize),
+            failed: None,
+            lock,
+        };
+        let (sender, receiver) = mpsc::channel(config.queue_max.max(1));
+        let thread = std::thread::Builder::new()
+            .name("audit-writer".to_owned())
+            .spawn(move || writer.run(receiver))
+            .map_err(io_of("."))?;
+        Ok(Self { shared, key, commands: Some(sender), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Signs everything, tidies the tail, and lets go of the folder. Afterwards reading still works.
+    ///
+    /// # Errors
+    /// [`AuditError::Closed`] the second time, [`AuditError::Unwritable`] when the last entries could not be signed;
+    /// they are durable all the same.
+    pub async fn close(&self) -> Result<(), AuditError> {
+        self.ask(|reply| Command::Close { reply }, || AuditError::Closed).await
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared_pending(&self) -> usize {
+        self.shared.edge().pending.len()
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, AuditError>>) -> Command,
+        lost: impl FnOnce() -> AuditError,
+    ) -> Result<T, AuditError> {
+        let (reply, answer) = oneshot::channel();
+        let commands = self.commands.as_ref().ok_or(AuditError::Closed)?;
+        commands.send(command(reply)).await.map_err(|_| AuditError::Closed)?;
+        answer.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Runs `read` where it may wait for the disk.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Shared) -> Result<T, AuditError> + Send + 'static,
+    ) -> Result<T, AuditError> {
+        let shared = Arc::clone(&self.shared);
+        let task = tokio::task::spawn_blocking(move || read(&shared));
+        task.await
+            .unwrap_or_else(|error| Err(AuditError::Backend { name: "files", reason: error.to_string() }))
+    }
+}
+
+impl Drop for FileAuditLog {
+    fn drop(&mut self) {
+        // The writer ends when nobody can send to it; the folder is free when it has ended.
+        self.commands = None;
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[async_trait]
+impl AuditLog for FileAuditLog {
+    async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Receipt>, AuditError> {
+        let got = entries.len();
+        if got > APPEND_ENTRIES_MAX {
+            return Err(AuditError::TooMuch { what: "entries", got, max: APPEND_ENTRIES_MAX });
+        }
+        let entries = entries.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        let bytes = entries.iter().map(|entry| entry.bytes.len()).sum();
+        if bytes > APPEND_BYTES_MAX {
+            return Err(AuditError::TooMuch { what: "bytes", got: bytes, max: APPEND_BYTES_MAX });
+        }
+        let lost = || AuditError::Unknown { reason: "the writer stopped".to_owned() };
+        self.ask(|reply| Command::Append { entries, reply }, lost).await
+    }
+
+    async fn checkpoint(&self) -> Result<SignedCheckpoint, AuditError> {
+        self.ask(|reply| Command::Checkpoint { reply }, || AuditError::Closed).await
+    }
+
+    async fn entries(&self, start: u64, limit: usize) -> Result<Vec<Recorded>, AuditError> {
+        if limit == 0 || limit > ENTRIES_LIMIT_MAX {
+            let (got, max) = (limit as u64, ENTRIES_LIMIT_MAX as u64);
+            return Err(AuditError::OutOfRange { what: "limit", got, min: 1, max });
+        }
+        let size = self.size();
+        if start > size {
+            return Err(AuditError::OutOfRange { what: "start", got: start, min: 0, max: size });
+        }
+        self.read(move |shared| {
+            let mut found = Vec::new();
+            while found.len() < limit {
+                let next = start + found.len() as u64;
+                if next >= size {
+                    break;
+                }
+                let left = (limit - found.len()).min(usize::try_from(size - next).unwrap_or(usize::MAX));
+                let block = shared.block(next, left)?;
+                if block.is_empty() {
+                    break;
+                }
+                found.extend(block);
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn inclusion(&self, index: u64, size: u64) -> Result<InclusionProof, AuditError> {
+        let now = self.size();
+        if size > now {
+            return Err(AuditError::OutOfRange { what: "size", got: size, min: 1, max: now });
+        }
+        let plan = ProofPlan::inclusion(index, size).map_err(out_of_range)?;
+        let hashes = self.read(move |shared| plan.resolve(PROFILE, |node| shared.node(node))).await?;
+        Ok(InclusionProof { profile: PROFILE, leaf_index: index, tree_size: size, hashes })
+    }
+
+    async fn consistency(&self, old: u64, new: u64) -> Result<ConsistencyProof, AuditError> {
+        let now = self.size();
+        if new > now {
+            return Err(AuditError::OutOfRange { what: "size", got: new, min: 1, max: now });
+        }
+        let plan = ProofPlan::consistency(old, new).map_err(out_of_range)?;
+        let hashes = self.read(move |shared| plan.resolve(PROFILE, |node| shared.node(node))).await?;
+        Ok(ConsistencyProof { profile: PROFILE, old_size: old, new_size: new, hashes })
+    }
+
+    async fn search(&self, search: &Search) -> Result<SearchPage, AuditError> {
+        let size = self.size();
+        let range = search.range(size)?;
+        let search = search.clone();
+        self.read(move |shared| {
+            let mut page =
+                SearchPage { hits: Vec::new(), covered: range.start..range.start, complete: false };
+            while page.covered.end < range.end && page.hits.len() < search.limit {
+                let next = page.covered.end;
+                let left = usize::try_from(range.end - next).unwrap_or(usize::MAX).min(ENTRIES_LIMIT_MAX);
+                let block = shared.block(next, left)?;
+                if block.is_empty() {
+                    break;
+                }
+                for recorded in block {
+                    if page.hits.len() == search.limit {
+                        break;
+                    }
+                    page.covered.end = recorded.index + 1;
+                    if search.matches(&recorded.entry) {
+                        page.hits.push(recorded);
+                    }
+                }
+            }
+            page.complete = page.covered.end == size;
+            Ok(page)
+        })
+        .await
+    }
+
+    fn size(&self) -> u64 {
+        self.shared.edge().size
+    }
+
+    fn verifier_key(&self) -> VerifierKey {
+        self.key.clone()
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, DirError> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(dir.join(LOCK))
+        .map_err(io_of(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DirError::InUse),
+        Err(TryLockError::Error(error)) => Err(io_of(LOCK)(error)),
+    }
+}
+
+/// Makes the files of an empty log. The key file comes last: without it nothing has ever been acknowledged.
+fn create_if_new(disk: &Disk, dir: &Path, signer: &NoteSigner) -> Result<(), DirError> {
+    if disk.path(VKEY).exists() {
+        return Ok(());
+    }
+    // A tail or a checkpoint of a log in use means that the key file was there and has been taken away.
+    let gone = DirError::Missing { file: VKEY.to_owned() };
+    if disk.path("tile").exists() {
+        return Err(gone);
+    }
+    if disk.path(TAIL).exists() {
+        let bytes = read_file(dir, TAIL, HEADER_BYTES as u64).map_err(|_| gone.clone())?;
+        if scan(&bytes).map_err(|_| gone.clone())?.base != 0 {
+            return Err(gone);
+        }
+    }
+    if disk.path(CHECKPOINT).exists() {
+        let bytes = read_file(dir, CHECKPOINT, 1 << 16)?;
+        let size = SignedNote::parse(&bytes).and_then(|note| Ok(Checkpoint::parse(note.text())?.size));
+        if size != Ok(0) {
+            return Err(gone);
+        }
+    }
+    for entry in fs::read_dir(dir).map_err(io_of("."))? {
+        let name = entry.map_err(io_of("."))?.file_name().to_string_lossy().into_owned();
+        let known = [LOCK, VKEY, CHECKPOINT, TAIL].iter().any(|file| name.trim_end_matches(".tmp") == *file);
+        if !known {
+            return Err(DirError::Unexpected { file: name });
+        }
+    }
+    let origin = signer.verifier_key().name().to_owned();
+    let root = PROFILE.empty_root();
+    let checkpoint = Checkpoint { origin, size: 0, root, extensions: Vec::new() }
+        .sign(signer)
+        .map_err(|error| damaged(CHECKPOINT, None, error.to_string()))?;
+    let files =
+        [(TAIL.to_owned(), header(0, &root)), (CHECKPOINT.to_owned(), checkpoint.to_string().into_bytes())];
+    disk.replace(&files).map_err(io_of("."))?;
+    let key = format!("{}\n", signer.verifier_key()).into_bytes();
+    disk.replace(&[(VKEY.to_owned(), key)]).map_err(io_of(VKEY))
+}

@@ -1,0 +1,180 @@
+use hpc_audit::{AuditError, AuditLog as _, VerifierKey, export, verify_bundle};
+use hpc_audit_file::{Config, DirError, FileAuditLog, verify_dir};
+
+use crate::world::{append, copy, entry, files, keys, open};
+
+#[tokio::test]
+async fn a_log_returns_after_closing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut checkpoints = Vec::new();
+    for round in 0..4 {
+        let log = open(dir.path()).unwrap();
+        assert_eq!(log.size(), round * 300);
+        append(&log, round * 300, (round + 1) * 300).await;
+        assert!(log.append(vec![entry(0)]).await.unwrap()[0].repeated);
+        checkpoints.push(log.checkpoint().await.unwrap().checkpoint().clone());
+        for pair in checkpoints.windows(2) {
+            let proof = log.consistency(pair[0].size, pair[1].size).await.unwrap();
+            assert_eq!(proof.verify(&pair[0].root, &pair[1].root), Ok(()));
+        }
+        log.close().await.unwrap();
+        let report = verify_dir(dir.path(), Some(&log.verifier_key().to_string())).unwrap();
+        assert!(report.is_clean() && report.key_trusted, "{report:?}");
+    }
+    let log = open(dir.path()).unwrap();
+    let bundle = export(&log, 250..1100).await.unwrap();
+    assert_eq!(verify_bundle(&bundle, Some(&log.verifier_key())).unwrap().entries.len(), 850);
+}
+
+#[tokio::test]
+async fn only_one_program_has_the_log_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).unwrap();
+    assert_eq!(open(dir.path()).err(), Some(DirError::InUse));
+    assert_eq!(verify_dir(dir.path(), None), Err(DirError::InUse));
+    log.close().await.unwrap();
+    // A closed log is free, and its owner still reads.
+    verify_dir(dir.path(), None).unwrap();
+    assert_eq!(log.append(vec![entry(1)]).await, Err(AuditError::Closed));
+    assert_eq!(log.close().await, Err(AuditError::Closed));
+    assert!(matches!(log.checkpoint().await, Err(AuditError::Closed)));
+    assert_eq!(log.entries(0, 1).await, Ok(vec![]));
+    drop(open(dir.path()).unwrap());
+}
+
+#[tokio::test]
+async fn a_log_belongs_to_one_key_and_one_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).unwrap();
+    append(&log, 0, 3).await;
+    log.close().await.unwrap();
+    let other = FileAuditLog::open(dir.path(), keys(2), Config::new("test.example/audit"));
+    assert!(matches!(other.err(), Some(DirError::OtherKey { .. })));
+    let other = FileAuditLog::open(dir.path(), keys(1), Config::new("test.example/other"));
+    assert!(matches!(other.err(), Some(DirError::OtherKey { .. })));
+    let other = FileAuditLog::open(dir.path(), keys(1), Config::new("no name"));
+    assert!(matches!(other.err(), Some(DirError::Key(_))));
+    let wrong = VerifierKey::new("test.example/audit", keys(2).public_key()).unwrap().to_string();
+    assert!(matches!(verify_dir(dir.path(), Some(&wrong)), Err(DirError::OtherKey { .. })));
+    assert!(matches!(verify_dir(dir.path(), Some("nonsense")), Err(DirError::OtherKey { .. })));
+    // The whole log of another key in its place: it agrees with itself, and the caller's key tells.
+    let foreign = tempfile::tempdir().unwrap();
+    let log = FileAuditLog::open(foreign.path(), keys(2), Config::new("test.example/audit")).unwrap();
+    log.close().await.unwrap();
+    assert!(!verify_dir(foreign.path(), None).unwrap().key_trusted);
+    let right = VerifierKey::new("test.example/audit", keys(1).public_key()).unwrap().to_string();
+    assert!(matches!(verify_dir(foreign.path(), Some(&right)), Err(DirError::OtherKey { .. })));
+}
+
+#[tokio::test]
+async fn no_private_key_is_in_the_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).unwrap();
+    append(&log, 0, 3).await;
+    log.close().await.unwrap();
+    for file in files(dir.path()) {
+        let bytes = std::fs::read(dir.path().join(&file)).unwrap();
+        assert!(!bytes.windows(32).any(|window| window == [1; 32]), "{file}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_or_foreign_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).unwrap();
+    append(&log, 0, 300).await;
+    log.close().await.unwrap();
+    for file in files(dir.path()) {
+        let copied = tempfile::tempdir().unwrap();
+        copy(dir.path(), copied.path());
+        std::fs::remove_file(copied.path().join(&file)).unwrap();
+        match verify_dir(copied.path(), None) {
+            // A copy needs no lock.
+            Ok(_) => assert_eq!(file, "lock"),
+            Err(error) => assert_eq!(error, DirError::Missing { file: file.clone() }),
+        }
+        assert_eq!(open(copied.path()).is_ok(), file == "lock", "{file}");
+    }
+    for file in
+        ["notes.txt", "tile/0/002", "tile/entries/001.p/99", "tile/0/1", "tile/x", "tail.old", "other.tmp"]
+    {
+        let copied = tempfile::tempdir().unwrap();
+        copy(dir.path(), copied.path());
+        std::fs::create_dir_all(copied.path().join(file).parent().unwrap()).unwrap();
+        std::fs::write(copied.path().join(file), b"x").unwrap();
+        assert_eq!(verify_dir(copied.path(), None), Err(DirError::Unexpected { file: file.to_owned() }));
+        assert!(open(copied.path()).is_err());
+    }
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(dir.path().join("tail"), &link).unwrap();
+    assert_eq!(verify_dir(dir.path(), None), Err(DirError::Unexpected { file: "link".into() }));
+    std::fs::remove_file(link).unwrap();
+    std::fs::write(dir.path().join("lock"), b"x").unwrap();
+    assert!(matches!(verify_dir(dir.path(), None), Err(DirError::Damaged { file, .. }) if file == "lock"));
+}
+
+#[tokio::test]
+async fn half_written_files_are_told_and_then_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).unwrap();
+    append(&log, 0, 3).await;
+    log.close().await.unwrap();
+    for name in ["checkpoint.tmp", "tile/0/000.tmp", "tile/0/000.p/9.tmp"] {
+        std::fs::write(dir.path().join(name), b"half").unwrap();
+    }
+    let report = verify_dir(dir.path(), None).unwrap();
+    assert_eq!(report.unfinished.len(), 3);
+    assert!(!report.is_clean());
+    open(dir.path()).unwrap().close().await.unwrap();
+    assert!(verify_dir(dir.path(), None).unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn a_folder_that_lost_its_key_file_is_not_begun_anew() {
+    for count in [0, 1, 300] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path()).unwrap();
+        append(&log, 0, count).await;
+        if count == 300 {
+            log.close().await.unwrap();
+        }
+        drop(log);
+        std::fs::remove_file(dir.path().join("log.vkey")).unwrap();
+        let again = open(dir.path());
+        match count {
+            0 => assert_eq!(again.unwrap().size(), 0),
+            _ => assert_eq!(again.err(), Some(DirError::Missing { file: "log.vkey".into() })),
+        }
+    }
+    let strange = tempfile::tempdir().unwrap();
+    std::fs::write(strange.path().join("thesis.txt"), b"mine").unwrap();
+    assert_eq!(open(strange.path()).err(), Some(DirError::Unexpected { file: "thesis.txt".into() }));
+}
+
+/// What c2sp.org/tlog-tiles asks of a reader that knows nothing of this software: fetch tiles, fold them, compare.
+#[tokio::test]
+async fn the_tiles_are_those_of_the_published_format() {
+    use hpc_crypto::checkpoint::SignedCheckpoint;
+    use hpc_crypto::merkle::{MerkleTree, Profile};
+    use hpc_crypto::tile::{Tile, TileKind, entries_of};
+
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).unwrap();
+    append(&log, 0, 700).await;
+    log.close().await.unwrap();
+    let note = std::fs::read(dir.path().join("checkpoint")).unwrap();
+    let signed = SignedCheckpoint::open(&note, &log.verifier_key()).unwrap();
+    let mut tree = MerkleTree::new(Profile::Rfc6962Sha256);
+    for tile in Tile::row(TileKind::Entries, 700) {
+        let bytes = std::fs::read(dir.path().join(tile.to_string())).unwrap();
+        let entries = entries_of(&bytes).unwrap();
+        assert_eq!(entries.len(), usize::from(tile.width()));
+        entries.iter().for_each(|entry| drop(tree.append(entry)));
+    }
+    assert_eq!(tree.root(), signed.checkpoint().root);
+    let level0: Vec<u8> = Tile::row(TileKind::Hashes(0), 700)
+        .flat_map(|tile| std::fs::read(dir.path().join(tile.to_string())).unwrap())
+        .collect();
+    assert_eq!(level0.chunks(32).count(), 700);
+    assert!((0..700).all(|i| tree.leaf_hash(i).unwrap().as_bytes()[..] == level0[i as usize * 32..][..32]));
+}
