@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -43,6 +44,8 @@ struct Live {
     endpoint: Endpoint,
     connection: Connection,
     peer: Option<PeerIdentity>,
+    /// The server is going away: streams that run go on, what comes next dials anew.
+    retired: Arc<AtomicBool>,
 }
 
 impl QuicTransport {
@@ -86,7 +89,7 @@ impl Transport for QuicTransport {
                 if outcome != Err(TransportError::GoingAway) {
                     break;
                 }
-                self.inner.retire(&live);
+                live.retired.store(true, Ordering::Relaxed);
             }
             outcome
         };
@@ -99,7 +102,7 @@ impl Transport for QuicTransport {
         let live = self.inner.live().await?;
         let (mut send, recv) = live.connection.open_bi().await.map_err(|error| not_made(&error))?;
         write(&mut send, Frame::new(FrameKind::Stream, Opening::stream(name).encode())?).await?;
-        let source = QuicSource::calling(FrameReader::new(recv));
+        let source = QuicSource::calling(FrameReader::new(recv), live.retired);
         Ok(Frames::new(Box::new(QuicSink::calling(send)), Box::new(source)))
     }
 
@@ -115,15 +118,9 @@ impl Inner {
     }
 
     fn standing(&self) -> Option<Live> {
-        self.lock().as_ref().filter(|live| live.connection.close_reason().is_none()).cloned()
-    }
-
-    /// Forgets this connection; streams that run on it go on.
-    fn retire(&self, live: &Live) {
-        let mut current = self.lock();
-        if current.as_ref().is_some_and(|other| other.connection.stable_id() == live.connection.stable_id()) {
-            *current = None;
-        }
+        let stands =
+            |live: &&Live| live.connection.close_reason().is_none() && !live.retired.load(Ordering::Relaxed);
+        self.lock().as_ref().filter(stands).cloned()
     }
 
     async fn live(&self) -> Result<Live> {
@@ -167,7 +164,7 @@ impl Inner {
             });
         }
         let peer = peer_of(&connection);
-        Ok(Live { endpoint, connection, peer })
+        Ok(Live { endpoint, connection, peer, retired: Arc::default() })
     }
 }
 

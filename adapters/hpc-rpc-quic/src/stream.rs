@@ -1,5 +1,8 @@
 //! Frames on one QUIC stream.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use quinn::{ConnectionError, ReadError, RecvStream, SendStream, WriteError};
@@ -92,16 +95,18 @@ impl FrameSink for QuicSink {
 pub(crate) struct QuicSource {
     reader: FrameReader,
     draining: Option<watch::Receiver<bool>>,
+    /// Set by a client that was told `GoingAway`: what comes next dials anew.
+    retired: Option<Arc<AtomicBool>>,
     ended: bool,
 }
 
 impl QuicSource {
-    pub(crate) fn calling(reader: FrameReader) -> Self {
-        Self { reader, draining: None, ended: false }
+    pub(crate) fn calling(reader: FrameReader, retired: Arc<AtomicBool>) -> Self {
+        Self { reader, draining: None, retired: Some(retired), ended: false }
     }
 
     pub(crate) fn serving(reader: FrameReader, draining: watch::Receiver<bool>) -> Self {
-        Self { reader, draining: Some(draining), ended: false }
+        Self { reader, draining: Some(draining), retired: None, ended: false }
     }
 }
 
@@ -128,7 +133,13 @@ impl FrameSource for QuicSource {
                 self.ended = true;
                 match other? {
                     Some(Frame { kind: FrameKind::End, .. }) => Ok(None),
-                    Some(Frame { kind: FrameKind::Error, payload }) => Err(TransportError::decode(&payload)),
+                    Some(Frame { kind: FrameKind::Error, payload }) => {
+                        let error = TransportError::decode(&payload);
+                        if let (TransportError::GoingAway, Some(retired)) = (&error, &self.retired) {
+                            retired.store(true, Ordering::Relaxed);
+                        }
+                        Err(error)
+                    }
                     Some(_) => Err(TransportError::malformed("an opening inside a stream")),
                     None => Err(TransportError::closed("the stream was cut before its end")),
                 }

@@ -57,6 +57,50 @@ async fn running_calls_finish_and_new_connections_are_refused() {
 }
 
 #[tokio::test]
+async fn a_draining_connection_is_replaced_while_a_call_still_runs_on_it() {
+    let ca = world::ca();
+    let gate = Arc::new(Semaphore::new(0));
+    let (running_send, mut runs) = mpsc::channel(1);
+    let handler = {
+        let gate = Arc::clone(&gate);
+        Answering(move |_: CallContext, request: Bytes| {
+            let (gate, running) = (Arc::clone(&gate), running_send.clone());
+            async move {
+                running.send(()).await.unwrap();
+                gate.acquire().await.unwrap().forget();
+                Ok(request)
+            }
+        })
+    };
+    let server = world::builder(&ca).with_handler(Arc::new(handler)).build().unwrap();
+    let address = server.local_addr();
+    let mut running = world::start(server, "https");
+    let link = GrpcTransport::new(world::client(&running, &ca).connect().await.unwrap());
+    let held = {
+        let link = link.clone();
+        tokio::spawn(async move { call(&link, WAIT, "held").await })
+    };
+    runs.recv().await.unwrap();
+    running.begin_drain();
+    // `Echo` is not declared idempotent: only what provably never left may be sent again.
+    loop {
+        match call(&link, ECHO, "x").await {
+            Ok(_) => {} // the drain has not begun yet
+            Err(error) => {
+                assert!(matches!(error, TransportError::Unreachable { .. }), "{error}");
+                break;
+            }
+        }
+    }
+    let _second =
+        world::start(world::builder_at(address, &ca).with_handler(world::echo()).build().unwrap(), "https");
+    assert_eq!(call(&link, ECHO, "second").await.unwrap(), "second");
+    gate.add_permits(1);
+    assert_eq!(held.await.unwrap().unwrap(), "held");
+    assert_eq!(running.drained().await.cut, 0);
+}
+
+#[tokio::test]
 async fn a_call_that_outlives_the_grace_is_cut() {
     let ca = world::ca();
     let (running_send, mut runs) = mpsc::channel(1);
@@ -105,13 +149,7 @@ async fn a_restart_under_load_fails_no_call() {
     running.begin_drain();
     let second = loop {
         // The address is free as soon as the first server has closed its listener.
-        let rebuilt = hpc_rpc_grpc::GrpcServerBuilder::new(address)
-            .with_tls(world::svid("server", &ca))
-            .unwrap()
-            .with_client_auth(&ca)
-            .unwrap()
-            .with_handler(world::echo())
-            .build();
+        let rebuilt = world::builder_at(address, &ca).with_handler(world::echo()).build();
         match rebuilt {
             Ok(server) => break server,
             Err(_) => tokio::task::yield_now().await,

@@ -191,3 +191,35 @@ async fn a_connection_has_its_own_limit_of_calls() {
     assert_eq!(held.await.unwrap().unwrap(), "held");
     assert_eq!(call(&link, ECHO, "third").await.unwrap(), "third");
 }
+
+#[tokio::test]
+async fn a_flood_of_resets_costs_the_connection_and_nothing_else() {
+    let (_gate, _runs, handler) = waiting();
+    let (running, link) = plain(ServerLimits::default(), handler).await;
+    let address = running.uri.strip_prefix("http://").unwrap();
+    let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (mut h2, connection) = h2::client::handshake(tcp).await.unwrap();
+    let driver = tokio::spawn(connection);
+    // Opens and resets at once, as CVE-2023-44487 does; the server ends the connection, not itself.
+    let mut sent = 0;
+    let cut = loop {
+        let request = http::Request::post(format!("{}{WAIT}", running.uri))
+            .header("content-type", "application/grpc")
+            .body(())
+            .unwrap();
+        match std::future::poll_fn(|cx| h2.poll_ready(cx)).await {
+            Err(error) => break error,
+            Ok(()) => match h2.send_request(request, false) {
+                Err(error) => break error,
+                Ok((_, mut stream)) => stream.send_reset(h2::Reason::CANCEL),
+            },
+        }
+        sent += 1;
+        assert!(sent < 1_000_000, "a million resets and the server still listens");
+        tokio::task::yield_now().await;
+    };
+    // The reason is lost when our next write meets the closed socket before we have read it.
+    assert!(cut.is_io() || cut.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM), "{cut}");
+    driver.abort();
+    assert_eq!(call(&link, ECHO, "still here").await.unwrap(), "still here");
+}

@@ -25,7 +25,11 @@ pub fn svid(name: &str, ca: &CaCert) -> X509Svid {
 
 /// A server that trusts `ca`, on a free port.
 pub fn builder(ca: &CaCert) -> GrpcServerBuilder {
-    GrpcServerBuilder::new("127.0.0.1:0").with_tls(svid("server", ca)).unwrap().with_client_auth(ca).unwrap()
+    builder_at(([127, 0, 0, 1], 0).into(), ca)
+}
+
+pub fn builder_at(address: std::net::SocketAddr, ca: &CaCert) -> GrpcServerBuilder {
+    GrpcServerBuilder::new(address).with_tls(svid("server", ca)).unwrap().with_client_auth(ca).unwrap()
 }
 
 /// A client that `ca` vouches for.
