@@ -239,7 +239,7 @@ mod tests {
             let mut draw = chance(seed);
             let disk = FaultyDisk::new();
             let mut acknowledged = [0_u64; 4];
-            for cycle in 0..3 {
+            for cycle in 0..4 {
                 let ledger = Arc::new(open(&disk));
                 for (writer, last) in acknowledged.iter_mut().enumerate() {
                     let left = ledger.get(&key(&format!("left/{writer}"))).await.unwrap();
