@@ -90,7 +90,11 @@ impl IdentitySource for MemoryIdentity {
 
     async fn bundle(&self, domain: &TrustDomain) -> Result<Arc<TrustBundle>, IdentityError> {
         self.read(|state| {
-            state.bundles.get(domain).cloned().ok_or_else(|| IdentityError::UnknownTrustDomain(domain.clone()))
+            state
+                .bundles
+                .get(domain)
+                .cloned()
+                .ok_or_else(|| IdentityError::UnknownTrustDomain(domain.clone()))
         })
     }
 
@@ -104,5 +108,62 @@ impl IdentitySource for MemoryIdentity {
             return state.generation;
         }
         std::future::pending().await // the sender lives in `self`, so this is never reached
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hpc_conformance::identity::Subject;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    struct Authority(Issuer<'static, KeyPair>, TrustBundle);
+
+    impl Authority {
+        fn new() -> Self {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+            let key = KeyPair::generate().unwrap();
+            let der = params.self_signed(&key).unwrap().der().to_vec();
+            let bundle = TrustBundle::new(TrustDomain::parse("hpc.internal").unwrap(), vec![der]).unwrap();
+            Self(Issuer::new(params, key), bundle)
+        }
+
+        fn svid(&self) -> X509Svid {
+            let mut params = CertificateParams::default();
+            params.subject_alt_names = vec![SanType::URI("spiffe://hpc.internal/a".try_into().unwrap())];
+            params.is_ca = IsCa::ExplicitNoCa;
+            params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+            let key = KeyPair::generate().unwrap();
+            let der = params.signed_by(&key, &self.0).unwrap().der().to_vec();
+            X509Svid::from_der(vec![der], Zeroizing::new(key.serialize_der())).unwrap()
+        }
+    }
+
+    hpc_conformance::identity_source!(async {
+        let authority = Authority::new();
+        let source = MemoryIdentity::new(authority.svid(), [authority.1.clone()]);
+        let rotating = source.clone();
+        Subject { source: Arc::new(source), rotate: Box::new(move || rotating.rotate(authority.svid())) }
+    });
+
+    #[tokio::test]
+    async fn it_can_be_empty_fail_and_forget() {
+        let source = MemoryIdentity::empty();
+        assert_eq!(source.svid().await.map(drop), Err(IdentityError::NoIdentity));
+        let authority = Authority::new();
+        source.set_bundle(authority.1.clone());
+        source.rotate(authority.svid());
+        let down = IdentityError::Unavailable { reason: "told to".into() };
+        source.fail(down.clone());
+        assert_eq!(source.svid().await.map(drop), Err(down));
+        source.recover();
+        assert!(source.svid().await.is_ok());
+        let domain = authority.1.trust_domain();
+        source.remove_bundle(domain);
+        assert_eq!(source.bundle(domain).await, Err(IdentityError::UnknownTrustDomain(domain.clone())));
     }
 }
