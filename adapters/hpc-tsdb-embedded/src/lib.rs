@@ -38,6 +38,8 @@ mod log;
 mod reader;
 mod store;
 mod tables;
+#[cfg(test)]
+mod torn;
 mod writer;
 
 pub use config::EmbeddedConfig;

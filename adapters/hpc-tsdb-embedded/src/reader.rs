@@ -8,7 +8,7 @@ use hpc_timeseries::{
     Order, SAMPLES_MAX, SERIES_MAX, Sample, Select, Series, SeriesKey, SeriesList, SeriesSet,
     TimeSeriesError, ValueKind,
 };
-use redb::{ReadTransaction, ReadableDatabase};
+use redb::{ReadOnlyTable, ReadableDatabase};
 
 use crate::chunk::{self, Raw};
 use crate::index::from_bits;
@@ -99,7 +99,7 @@ pub(crate) fn series(shared: &Shared, select: &Select) -> SeriesList {
 /// One consistent view: the heads as they are copied, and the chunks of a transaction begun under the same lock.
 struct Scan<'a> {
     shared: &'a Shared,
-    txn: ReadTransaction,
+    chunks: ReadOnlyTable<(u32, i64), &'static [u8]>,
     start_ns: i64,
     end_ns: i64,
     groups: Groups,
@@ -127,7 +127,8 @@ impl<'a> Scan<'a> {
         }
         let txn = shared.db.begin_read().map_err(|e| shared.place.redb(e))?;
         drop(heads);
-        Ok(Self { shared, txn, start_ns, end_ns, groups, scanned: 0 })
+        let chunks = txn.open_table(CHUNKS).map_err(|e| shared.place.redb(e))?;
+        Ok(Self { shared, chunks, start_ns, end_ns, groups, scanned: 0 })
     }
 
     /// Stored samples in the order of the query. Without an aggregation a group has one member.
@@ -165,16 +166,17 @@ impl<'a> Scan<'a> {
         }
         let place = &self.shared.place;
         let mut merger = Merger { head: &member.head, order };
-        let table = self.txn.open_table(CHUNKS).map_err(|e| place.redb(e))?;
         // The chunk that begins at or before the start may reach into the range.
-        let first_key = table
+        let first_key = self
+            .chunks
             .range((member.column, i64::MIN)..=(member.column, self.start_ns))
             .map_err(|e| place.redb(e))?
             .next_back()
             .transpose()
             .map_err(|e| place.redb(e))?
             .map_or((member.column, self.start_ns), |(key, _)| key.value());
-        let mut chunks = table.range(first_key..(member.column, self.end_ns)).map_err(|e| place.redb(e))?;
+        let mut chunks =
+            self.chunks.range(first_key..(member.column, self.end_ns)).map_err(|e| place.redb(e))?;
         loop {
             let row = match order {
                 Order::OldestFirst => chunks.next(),

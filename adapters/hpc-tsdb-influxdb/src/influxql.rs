@@ -96,8 +96,8 @@ fn function(aggregation: Aggregation) -> &'static str {
         Aggregation::Count => "count",
         Aggregation::First => "first",
         Aggregation::Last => "last",
-        // The port may grow; what is not known here must not pass for a mean, so the server is asked for its own name.
         Aggregation::Mean => "mean",
+        // The port may grow. The server knows no such function and says so, instead of answering something else.
         _ => "unsupported",
     }
 }
