@@ -116,3 +116,35 @@ pub trait Billing: Send + Sync {
     /// [`ProviderError`] of any kind; certainty is always `NotDone`.
     async fn bill(&self) -> Result<Vec<BillLine>>;
 }
+
+/// A shared provider is a provider: wrappers take both.
+#[async_trait]
+impl<P: CapacityProvider + ?Sized> CapacityProvider for std::sync::Arc<P> {
+    async fn get_quote(&self, request: &QuoteRequest) -> Result<Quote> {
+        (**self).get_quote(request).await
+    }
+    async fn provision(&self, spec: &ProvisionSpec) -> Result<ProvisionResult> {
+        (**self).provision(spec).await
+    }
+    async fn check_spot_prices(&self, instance_type: &str, region: &str) -> Result<SpotPrices> {
+        (**self).check_spot_prices(instance_type, region).await
+    }
+    fn describe(&self) -> Description {
+        (**self).describe()
+    }
+    async fn observe(&self, what: &Observe) -> Result<Vec<InstanceState>> {
+        (**self).observe(what).await
+    }
+    async fn release(&self, handle: &InstanceHandle) -> Result<Released> {
+        (**self).release(handle).await
+    }
+    async fn list_owned(&self, owner: &str, page: Option<String>) -> Result<OwnedPage> {
+        (**self).list_owned(owner, page).await
+    }
+    async fn quotas(&self) -> Result<Vec<QuotaStatus>> {
+        (**self).quotas().await
+    }
+    async fn interruptions(&self, cursor: Option<String>) -> Result<InterruptionPage> {
+        (**self).interruptions(cursor).await
+    }
+}
