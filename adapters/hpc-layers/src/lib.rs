@@ -1,1 +1,27 @@
-//! hpc-layers
+//! Wrappers over the port `CapacityProvider`, and the memory of what is out of stock.
+//!
+//! A backend makes one attempt and says exactly what became of it; what to do about slow and failing calls is decided
+//! here, once for all backends. [`Deadline`] ends a call that takes too long and says what is then known; [`Retrying`]
+//! repeats a call where that cannot do harm; [`StockMemory`] keeps plans away from offers that were just sold out.
+//!
+//! Never repeats a create without its token, and never reports "nothing happened" when nobody can know.
+//!
+//! # Example: outermost first, retries inside one deadline each
+//! ```
+//! use std::sync::Arc;
+//!
+//! use hpc_layers::{Deadline, Limits, RetryPolicy, Retrying};
+//! use hpc_provider::CapacityProvider;
+//!
+//! fn wrapped(backend: Arc<dyn CapacityProvider>, seed: u64) -> impl CapacityProvider {
+//!     Retrying::new(Deadline::new(backend, Limits::default()), RetryPolicy::default(), seed)
+//! }
+//! ```
+
+mod deadline;
+mod retrying;
+mod stock;
+
+pub use deadline::{Deadline, Limits};
+pub use retrying::{ATTEMPTS_MAX, RetryPolicy, Retrying};
+pub use stock::{STOCK_OUTS_MAX, StockMemory, StockOut, StockPolicy};
