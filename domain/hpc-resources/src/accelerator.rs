@@ -189,10 +189,14 @@ fn clip(name: &str) -> String {
 fn nearest(folded: &str) -> Option<&'static str> {
     TABLE
         .iter()
-        .map(|row| (distance(&row.0.replace('-', ""), folded), row.0))
-        .filter(|(distance, name)| *distance <= 2 && *distance < name.len())
+        .map(|row| {
+            let other_letter = row.0.chars().next() != folded.chars().next();
+            // Of two that are equally close, the one with the same first letter is likelier meant.
+            (distance(&row.0.replace('-', ""), folded), other_letter, row.0)
+        })
+        .filter(|(distance, _, name)| *distance <= 2 && *distance < name.len())
         .min()
-        .map(|(_, name)| name)
+        .map(|(.., name)| name)
 }
 
 /// Levenshtein distance; both texts are at most 64 characters here.

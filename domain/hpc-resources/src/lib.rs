@@ -26,6 +26,7 @@ mod ids;
 mod money;
 mod offer;
 mod plan;
+mod pool;
 mod quantity;
 mod request;
 
@@ -41,6 +42,10 @@ pub use offer::{Accelerators, Offer, OfferKey, OfferKind, QuotaCost, StockHint};
 pub use plan::{
     ATTEMPTS_MAX, Attempt, EXCLUSIONS_SHOWN_MAX, Excluded, Exclusion, Facts, Plan, PlanInput, RankWeights,
     Score, plan,
+};
+pub use pool::{
+    AUDIT_KEPT_MAX, AuditPage, AuditRecord, DEVICE_NAME_BYTES_MAX, DEVICES_MAX, Device, DeviceUse, GANG_MAX,
+    GangRequest, Hold, Placement, Pool, PoolError, PoolEvent, RESERVATIONS_MAX,
 };
 pub use quantity::{BYTES_MAX, Bytes, MilliCpu, MilliGpu, QuantityError, ResourceUnit};
 pub use request::{

@@ -1,0 +1,14 @@
+//! Requests, money, plans and pools from outside.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod money;
+mod plan;
+mod pool;
+mod request;
+mod snippet;
