@@ -17,7 +17,7 @@
 //! The pure rules parse certificates with `x509-parser` (safe Rust, no cryptography, no clock); its types appear
 //! in no public signature.
 //!
-//! Features: none.
+//! Features: `mock` adds `MockIdentitySource` (mockall) for downstream tests.
 
 mod bundle;
 mod error;
@@ -29,6 +29,8 @@ mod svid;
 pub use bundle::{AUTHORITIES_MAX, TrustBundle};
 pub use error::{IdentityError, LintError, SpiffeIdError};
 pub use lint::{AuthorityFacts, CERTIFICATE_BYTES_MAX, LeafFacts, RSA_BITS_MIN, lint_authority, lint_leaf};
+#[cfg(feature = "mock")]
+pub use source::MockIdentitySource;
 pub use source::{IdentitySource, PeerIdentity};
 pub use spiffe_id::{SPIFFE_ID_BYTES_MAX, SpiffeId, TRUST_DOMAIN_BYTES_MAX, TrustDomain};
 pub use svid::{CHAIN_CERTIFICATES_MAX, PRIVATE_KEY_BYTES_MAX, X509Svid};

@@ -19,6 +19,7 @@ use crate::{IdentityError, SpiffeId, TrustBundle, TrustDomain, X509Svid};
 /// - `changed` answers the generation at that moment, which is above `seen`.
 /// - What is read after `changed` answered is at least as new as the generation it answered.
 /// - Dropping the future of `changed` loses no change; any number of callers may wait at once.
+#[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait IdentitySource: Send + Sync + 'static {
     /// The current identity.
