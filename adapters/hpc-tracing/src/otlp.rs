@@ -77,7 +77,7 @@ fn check_endpoint(endpoint: &str) -> Result<(), TracingError> {
     if endpoint.len() > ENDPOINT_BYTES_MAX {
         return invalid("it is too long");
     }
-    let uri: http::Uri = endpoint.parse().or_else(|_| invalid("it is no URL"))?;
+    let Ok(uri) = endpoint.parse::<http::Uri>() else { return invalid("it is no URL") };
     match (uri.scheme_str(), uri.authority()) {
         (Some("https"), _) => invalid("TLS is not supported, send to a collector on this machine"),
         (Some("http"), Some(authority)) if !authority.as_str().contains('@') => Ok(()),
