@@ -35,13 +35,13 @@ type Zone = (&'static str, i64);
 type Place = (&'static str, i64, &'static [Zone]);
 
 const AWS: &[Place] = &[
-    ("us-east-1", 10_000, &[("use1-az1", 4_380), ("use1-az2", 4_620), ("use1-az4", 4_800)]),
+    ("us-east-1", 10_000, &[("use1-az1", 4_380), ("use1-az2", 4_750), ("use1-az4", 4_800)]),
     ("us-east-2", 10_000, &[("use2-az1", 4_700), ("use2-az2", 4_900)]),
     ("us-west-2", 10_000, &[("usw2-az1", 4_200), ("usw2-az2", 4_300)]),
     ("eu-west-1", 11_100, &[("euw1-az1", 5_200), ("euw1-az2", 5_400)]),
 ];
 const GCP: &[Place] = &[
-    ("us-central1", 10_000, &[("us-central1-a", 2_450), ("us-central1-c", 2_900)]),
+    ("us-central1", 10_000, &[("us-central1-a", 2_450), ("us-central1-c", 3_000)]),
     ("us-east4", 10_300, &[("us-east4-b", 3_050)]),
     ("europe-west4", 11_500, &[("europe-west4-b", 3_100)]),
 ];

@@ -8,8 +8,9 @@ use hpc_provider::{
     TAG_INTENT, TAGS_MAX,
 };
 use hpc_provider_sim::{
-    Call, Chances, Effect, LIVE_MAX, Notice, OBSERVE_MAX, PAGE_INSTANCES, PRICE_HELD_S, QuotaRule, RULES_MAX,
-    ReclaimRule, Rule, Script, SimConfig, SimError, SimWorld, SpotTrace, Throttle, TraceRule, Where,
+    Call, Chances, ENDED_KEPT_MAX, Effect, LIVE_MAX, Notice, OBSERVE_MAX, PAGE_INSTANCES, PRICE_HELD_S,
+    QuotaRule, RULES_MAX, ReclaimRule, Rule, Script, SimConfig, SimError, SimWorld, SpotTrace, Throttle,
+    TraceRule, Where,
 };
 use hpc_resources::{Money, OfferKind, PerInstanceHour, ProviderId, StockHint};
 
@@ -410,4 +411,64 @@ async fn chance_loses_answers_and_takes_instances_but_never_more_than_it_says() 
     world.advance(Duration::from_secs(3_600)).unwrap();
     let taken = world.instances().iter().filter(|instance| instance.reclaimed).count();
     assert!((5..60).contains(&taken), "three percent an hour: {taken}");
+}
+
+/// What is dropped from memory is still in the sums.
+#[tokio::test]
+async fn the_oldest_ended_instances_are_forgotten_but_not_what_they_cost() {
+    let world = world(Script { no_quotas: true, ..Script::default() });
+    let kept = offer(&world, "sim-aws", "use1-az1", OfferKind::OnDemand).await;
+    let aws = cloud(&world, "sim-aws");
+    let rounds = ENDED_KEPT_MAX / 4_096 + 1;
+    for number in 0..u128::try_from(rounds).unwrap() {
+        let handles = create(&world, &spec(&kept, number, 4_096)).await.unwrap().handles;
+        world.advance(Duration::from_secs(10)).unwrap();
+        for handle in handles {
+            aws.release(&handle).await.unwrap();
+        }
+    }
+    let forgotten = world.forgotten();
+    let all = u64::try_from(rounds * 4_096).unwrap();
+    assert_eq!(world.bill().len(), ENDED_KEPT_MAX);
+    assert_eq!(forgotten.instances, all - u64::try_from(ENDED_KEPT_MAX).unwrap());
+    let each = kept.price.unwrap().cost_half_even(1, 10).unwrap();
+    let billed =
+        world.bill().iter().fold(forgotten.amount, |sum, line| sum.checked_add(line.amount).unwrap());
+    assert_eq!(billed, each.checked_mul(all).unwrap());
+}
+
+/// The recordings are played as they were made: availability of V100 in nine zones, of 16 nodes, and preemptions.
+#[tokio::test]
+async fn real_recordings_are_played_tick_by_tick() {
+    let folder = std::path::Path::new("../../../shared/data/spot-traces");
+    if !folder.exists() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{} is missing", folder.display());
+        eprintln!("skipped: {} is not there", folder.display());
+        return;
+    }
+    let mut traces = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let trace = SpotTrace::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        traces += 1;
+        if !path.to_string_lossy().contains("16-node") {
+            continue;
+        }
+        let at = Where { kind: Some(OfferKind::Spot), ..Where::default() };
+        let rule = TraceRule { at, trace: trace.clone(), notice: Notice::Never };
+        let world = world(Script { traces: vec![rule], no_quotas: true, ..Script::default() });
+        let spot = offer(&world, "sim-aws", "use1-az1", OfferKind::Spot).await;
+        let mut refused = 0;
+        for tick in 0..500_u32 {
+            let room = usize::try_from(trace.room_at(start(), world.now())).unwrap();
+            assert!(world.live_instances().len() <= room, "tick {tick}: more than there is room for");
+            let fits = world.live_instances().len() < room;
+            let made = create(&world, &spec(&spot, u128::from(tick), 1)).await;
+            assert_eq!(made.is_ok(), fits, "tick {tick}");
+            refused += u32::from(made.is_err());
+            world.advance(Duration::from_secs(u64::from(trace.gap_s()))).unwrap();
+        }
+        assert!(refused > 50, "{}: a recording without shortage tests nothing", path.display());
+    }
+    assert_eq!(traces, 16);
 }
