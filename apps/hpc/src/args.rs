@@ -1,0 +1,439 @@
+//! The grammar of the command line: noun, verb, options. Parsing touches nothing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hpc_resources::parse_duration_s;
+
+/// Heading of the options that every command takes.
+const GLOBAL: &str = "Everywhere";
+
+/// Ask for capacity, get it under policy, and prove what happened.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hpc",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    before_help = "Examples:\n  hpc request plan --gpu h100:8 --spot --for 2h    what would it cost, and may I?\n  \
+                   hpc request apply pln_...                        get it\n  \
+                   hpc doctor                                       what is wrong?",
+    after_help = "Exit codes: 0 ok, 2 usage, 3 denied, 4 approval pending, 5 no capacity, 6 quota, 7 certificate, \
+                  8 price moved, 9 plan expired, 10 daemon unreachable, 130 interrupted, 1 anything else."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// How results are written to standard output
+    #[arg(short, long, global = true, help_heading = GLOBAL, value_enum, default_value_t = Format::Table, env = "HPC_OUTPUT")]
+    pub(crate) output: Format,
+    /// Which context to use instead of the current one
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME", env = "HPC_CONTEXT")]
+    pub(crate) context: Option<String>,
+    /// How long to wait for an answer, for example 10s [default: 30s; none for `request apply`]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "TIME", value_parser = timeout)]
+    pub(crate) timeout: Option<Duration>,
+    /// Never ask a question; fail where one would be needed
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub(crate) no_input: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For people, with every column and row
+    Wide,
+    /// One JSON document, as the daemon sent it; a list is an array
+    Json,
+    /// One JSON document on each line
+    Ndjson,
+}
+
+impl Format {
+    pub(crate) fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::Ndjson)
+    }
+    pub(crate) fn is_wide(self) -> bool {
+        self == Self::Wide
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Ask for capacity: plan, then apply
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc request plan --gpu a100:8 --for 4h --max-hourly 40\n  \
+        hpc request apply pln_...\n  hpc request list"
+    )]
+    Request(Request),
+    /// Decide on plans that wait for a person
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc approval approve pln_... --reason 'release training'\n  \
+        hpc approval deny pln_... --reason 'over budget'"
+    )]
+    Approval(Approval),
+    /// Capacity that was granted
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc lease list\n  hpc lease show lse_...\n  hpc lease release lse_..."
+    )]
+    Lease(Lease),
+    /// What things cost
+    #[command(subcommand, before_help = "Examples:\n  hpc cost show\n  hpc cost show lse_...")]
+    Cost(Cost),
+    /// Search what happened, and prove it
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc audit search --subject lse_...\n  \
+        hpc audit proof --lease lse_... --out proof.json\n  hpc audit verify proof.json"
+    )]
+    Audit(Audit),
+    /// The rules, and tests of rules
+    #[command(subcommand, before_help = "Examples:\n  hpc policy show\n  hpc policy test policies/")]
+    Policy(Policy),
+    /// Let nodes in
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc node join-token node-7\n  hpc node join-token node-7 --ttl 5m -o json"
+    )]
+    Node(Node),
+    /// Which daemon to talk to, and as whom
+    #[command(subcommand, before_help = "Examples:\n  hpc context list\n  hpc context use dev-lead")]
+    Context(ContextCommand),
+    /// Check the way to the daemon, and the daemon
+    #[command(before_help = "Examples:\n  hpc doctor\n  hpc doctor -o json\n  hpc --context dev-lead doctor")]
+    Doctor,
+    /// What an error code means, and what to do
+    #[command(before_help = "Examples:\n  hpc explain HPC-CAP-0001\n  hpc explain        all codes")]
+    Explain {
+        /// The code; all of them if left out
+        code: Option<String>,
+    },
+    /// Write a completion script for a shell to standard output
+    #[command(
+        before_help = "Examples:\n  hpc completions bash > ~/.local/share/bash-completion/completions/hpc\n  \
+        hpc completions zsh > ~/.zfunc/_hpc"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages into a folder
+    #[command(
+        before_help = "Examples:\n  hpc man ~/.local/share/man/man1\n  hpc man /tmp/man && man -l /tmp/man/hpc.1"
+    )]
+    Man {
+        /// The folder, which must exist
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Request {
+    /// Judge and price a request. Spends nothing
+    #[command(before_help = "Examples:\n  hpc request plan --gpu h100:8 --spot --for 2h --max-hourly 30\n  \
+        hpc request plan --file my.yaml\n  hpc request plan --gpu a100:16 --instances-max 2 -o json")]
+    Plan(Box<PlanArgs>),
+    /// Carry a plan out
+    #[command(
+        before_help = "Examples:\n  hpc request apply pln_...\n  hpc request apply pln_... --yes -o json"
+    )]
+    Apply {
+        /// The plan
+        plan: String,
+        /// Spend the money without being asked
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Requests, and what became of their plans
+    #[command(before_help = "Examples:\n  hpc request list\n  hpc request list --limit 10 -o json")]
+    List(Page),
+    /// One plan
+    #[command(before_help = "Examples:\n  hpc request show pln_...\n  hpc request show req_... -o wide")]
+    Show {
+        /// The plan or the request
+        id: String,
+    },
+    /// Why a plan was judged as it was, rule by rule
+    #[command(before_help = "Examples:\n  hpc request explain pln_...\n  \
+        hpc request explain pln_... --rule gpu.team-quota")]
+    Explain {
+        /// The plan
+        plan: String,
+        /// One rule only
+        #[arg(long)]
+        rule: Option<String>,
+    },
+}
+
+/// A request, from a file or from flags.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PlanArgs {
+    /// A request document: .yaml, .toml or .json
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["gpu", "cpu", "memory", "spot", "on_demand", "kind",
+        "duration", "max_hourly", "max_total", "regions", "providers", "instances_max", "team", "name", "purpose",
+        "labels", "priority"])]
+    pub(crate) file: Option<PathBuf>,
+    /// GPU model and how many in all: h100:8
+    #[arg(long, value_name = "MODEL[:N]", required_unless_present_any = ["file", "cpu", "memory"])]
+    pub(crate) gpu: Option<String>,
+    /// CPUs in all
+    #[arg(long, value_name = "N")]
+    pub(crate) cpu: Option<u32>,
+    /// Memory in all: 512GiB
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<String>,
+    /// Accept capacity that may be reclaimed
+    #[arg(long)]
+    pub(crate) spot: bool,
+    /// Accept capacity at full price
+    #[arg(long)]
+    pub(crate) on_demand: bool,
+    /// Accept this way of buying; several may be given, none means any
+    #[arg(long, value_name = "KIND", value_parser = ["spot", "on-demand", "reserved", "owned"])]
+    pub(crate) kind: Vec<String>,
+    /// How long: 2h, 90m, 3d [default: 1h]
+    #[arg(long = "for", value_name = "TIME")]
+    pub(crate) duration: Option<String>,
+    /// The most it may cost per hour: 30 or '30.00 USD'
+    #[arg(long, value_name = "MONEY")]
+    pub(crate) max_hourly: Option<String>,
+    /// The most it may cost in all
+    #[arg(long, value_name = "MONEY")]
+    pub(crate) max_total: Option<String>,
+    /// Accept this region; several may be given, none means any
+    #[arg(long = "region", value_name = "REGION", value_delimiter = ',')]
+    pub(crate) regions: Vec<String>,
+    /// Accept this provider; several may be given, none means any
+    #[arg(long = "provider", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) providers: Vec<String>,
+    /// Spread over at most so many instances [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) instances_max: Option<u32>,
+    /// The team that pays
+    #[arg(long, value_name = "TEAM")]
+    pub(crate) team: Option<String>,
+    /// Your name for it [default: the GPU asked for]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// What it is for, for whoever approves
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) purpose: Option<String>,
+    /// A label; several may be given
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(crate) labels: Vec<String>,
+    /// How urgent it is
+    #[arg(long, value_parser = ["low", "normal", "high", "critical"])]
+    pub(crate) priority: Option<String>,
+    /// Makes the call repeatable: the same key and request give the same plan
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+}
+
+/// How much of a list.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Page {
+    /// Most items to show
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Approval {
+    /// Approve a plan of somebody else
+    #[command(before_help = "Examples:\n  hpc approval approve pln_... --reason 'release training'\n  \
+        hpc approval approve pln_... --reason ok --hash 3f... --yes")]
+    Approve(Decide),
+    /// Refuse a plan
+    #[command(before_help = "Examples:\n  hpc approval deny pln_... --reason 'over budget'\n  \
+        hpc approval deny pln_... --reason 'wrong team' --yes")]
+    Deny(Decide),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Decide {
+    /// The plan
+    pub(crate) plan: String,
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// The plan's hash as you saw it; the decision is refused if the plan has another one
+    #[arg(long, value_name = "HEX")]
+    pub(crate) hash: Option<String>,
+    /// Decide without being asked
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lease {
+    /// Leases you may see
+    #[command(before_help = "Examples:\n  hpc lease list\n  hpc lease list --all\n  hpc lease list -o json")]
+    List {
+        #[command(flatten)]
+        page: Page,
+        /// Show ended leases too
+        #[arg(long, short)]
+        all: bool,
+    },
+    /// One lease
+    #[command(before_help = "Examples:\n  hpc lease show lse_...\n  hpc lease show lse_... -o json")]
+    Show {
+        /// The lease
+        lease: String,
+    },
+    /// End a lease. Releasing it again changes nothing
+    #[command(before_help = "Examples:\n  hpc lease release lse_...\n  hpc lease release lse_... -o json")]
+    Release {
+        /// The lease
+        lease: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cost {
+    /// What one lease costs, or all of them and the budgets
+    #[command(before_help = "Examples:\n  hpc cost show\n  hpc cost show lse_...\n  hpc cost show -o json")]
+    Show {
+        /// The lease; all if left out
+        lease: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Entries that match, oldest first
+    #[command(before_help = "Examples:\n  hpc audit search --subject lse_...\n  \
+        hpc audit search --outcome denied --from 24h\n  hpc audit search --action lease.active -o ndjson")]
+    Search(SearchArgs),
+    /// A bundle that proves entries without the daemon
+    #[command(before_help = "Examples:\n  hpc audit proof --lease lse_... --out proof.json\n  \
+        hpc audit proof --request req_... > proof.json\n  hpc audit proof --index 3 --index 4 --out proof.json")]
+    Proof(ProofArgs),
+    /// Check a bundle, or the folder of a log, without a daemon or a network
+    #[command(before_help = "Examples:\n  hpc audit verify proof.json\n  hpc audit verify hpc-dev/audit\n  \
+        hpc audit verify proof.json --key hpcd-dev.audit+...")]
+    Verify {
+        /// A bundle from `hpc audit proof`, or the folder of a log
+        path: PathBuf,
+        /// The log's public key, got over a channel you trust
+        #[arg(long, value_name = "VKEY")]
+        key: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SearchArgs {
+    /// Who did it
+    #[arg(long, value_name = "ID")]
+    pub(crate) principal: Option<String>,
+    /// What was done: lease.active
+    #[arg(long)]
+    pub(crate) action: Option<String>,
+    /// What it was done to: the id of a plan, a request, a lease
+    #[arg(long, value_name = "ID")]
+    pub(crate) subject: Option<String>,
+    /// How it ended
+    #[arg(long, value_parser = ["ok", "denied", "failed", "unknown"])]
+    pub(crate) outcome: Option<String>,
+    /// Not before: 2026-11-23T15:00:00Z, or how long ago: 2h
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// Only entries after this index
+    #[arg(long, value_name = "INDEX")]
+    pub(crate) after: Option<u64>,
+    /// Most entries
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+#[group(id = "which", required = true, multiple = false, args = ["lease", "request", "index"])]
+pub(crate) struct ProofArgs {
+    /// Everything about this lease
+    #[arg(long)]
+    pub(crate) lease: Option<String>,
+    /// Everything about this request
+    #[arg(long)]
+    pub(crate) request: Option<String>,
+    /// This entry; several may be given
+    #[arg(long, value_name = "INDEX", value_delimiter = ',')]
+    pub(crate) index: Vec<u64>,
+    /// The file to write; standard output if left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// The policies in force
+    #[command(before_help = "Examples:\n  hpc policy show\n  hpc policy show -o json")]
+    Show,
+    /// Run tables of cases against policies, without a daemon
+    #[command(before_help = "Examples:\n  hpc policy test policies/\n  \
+        hpc policy test starter.yaml starter.test.yaml")]
+    Test {
+        /// Folders, or policies (*.yaml) and tables (*.test.yaml)
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Node {
+    /// Make a one-time token with which a node gets its certificate
+    #[command(
+        before_help = "Examples:\n  hpc node join-token node-7\n  hpc node join-token node-7 --ttl 5m > token"
+    )]
+    JoinToken {
+        /// The node it is for
+        name: String,
+        /// How long it may be used [default: set by the daemon]
+        #[arg(long, value_name = "TIME", value_parser = timeout)]
+        ttl: Option<Duration>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContextCommand {
+    /// All contexts
+    #[command(before_help = "Examples:\n  hpc context list\n  hpc context list -o json")]
+    List,
+    /// One context
+    #[command(before_help = "Examples:\n  hpc context show\n  hpc context show dev-lead")]
+    Show {
+        /// The context; the one in use if left out
+        name: Option<String>,
+    },
+    /// Choose the context that is used from now on
+    #[command(before_help = "Examples:\n  hpc context use dev\n  hpc context use dev-lead")]
+    Use {
+        /// The context
+        name: String,
+    },
+}
+
+/// A length of time of at least a second and at most a day.
+fn timeout(text: &str) -> Result<Duration, String> {
+    const SECONDS_MAX: u64 = 24 * 3_600;
+    let advice = || "write a time from 1s to 24h, such as `10s` or `5m`".to_owned();
+    match parse_duration_s(text) {
+        Ok(seconds @ 1..=SECONDS_MAX) => Ok(Duration::from_secs(seconds)),
+        _ => Err(advice()),
+    }
+}

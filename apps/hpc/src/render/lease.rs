@@ -1,0 +1,136 @@
+//! Leases.
+
+use std::fmt::Write as _;
+
+use hpc_broker::{LeaseRecord, LeaseState};
+use jiff::Timestamp;
+
+use crate::output::{BAD, GOOD, HEAD, WARN, paint};
+use crate::table::Table;
+use crate::text;
+
+/// The state as it is written in documents.
+pub(crate) fn state(state: LeaseState) -> &'static str {
+    match state {
+        LeaseState::Pending => "pending",
+        LeaseState::Active => "active",
+        LeaseState::Releasing => "releasing",
+        LeaseState::Released => "released",
+        LeaseState::Failed => "failed",
+    }
+}
+
+/// Many leases.
+pub(crate) fn list(leases: &[LeaseRecord], now: Timestamp, wide: bool) -> String {
+    let mut heads =
+        vec!["lease", "state", "provider", "zone", "type", "kind", ">n", ">per hour", "ends in", "team"];
+    if wide {
+        heads.extend(["plan", "principal", "created", ">hold", ">cost", "simulated"]);
+    }
+    let mut table = Table::new(&heads);
+    for lease in leases {
+        table.row(row(lease, now, wide));
+    }
+    table.render()
+}
+
+fn row(lease: &LeaseRecord, now: Timestamp, wide: bool) -> Vec<String> {
+    let dash = || "-".to_owned();
+    let offer = lease.offer.as_ref();
+    let of = |get: fn(&hpc_resources::Offer) -> String| offer.map_or_else(dash, get);
+    let ends = match (lease.state.is_final(), lease.ends_at) {
+        (false, Some(end)) => text::between(now, end),
+        _ => dash(),
+    };
+    let mut row = vec![
+        lease.id.to_string(),
+        state(lease.state).to_owned(),
+        of(|offer| offer.provider.to_string()),
+        of(|offer| offer.zone.to_string()),
+        of(|offer| offer.instance_type.to_string()),
+        of(|offer| offer.kind.as_str().to_owned()),
+        lease.instances.to_string(),
+        hourly(lease).unwrap_or_else(dash),
+        ends,
+        lease.team.to_string(),
+    ];
+    if wide {
+        row.extend([
+            lease.plan.to_string(),
+            lease.principal.clone(),
+            text::moment(lease.created_at),
+            text::money(lease.hold),
+            lease.cost.map_or_else(dash, text::money),
+            if lease.simulated { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    row
+}
+
+/// What all instances cost per hour; only while the lease costs money.
+fn hourly(lease: &LeaseRecord) -> Option<String> {
+    let active = matches!(lease.state, LeaseState::Active | LeaseState::Releasing);
+    let price = lease.offer.as_ref().filter(|_| active)?.price?;
+    price.0.checked_mul(u64::from(lease.instances)).ok().map(text::money)
+}
+
+/// One lease.
+pub(crate) fn one(lease: &LeaseRecord, now: Timestamp) -> String {
+    let style = match lease.state {
+        LeaseState::Active => GOOD,
+        LeaseState::Failed => BAD,
+        LeaseState::Pending | LeaseState::Releasing | LeaseState::Released => WARN,
+    };
+    let mut out = format!("{} {}", paint(HEAD, lease.id.as_str()), paint(style, state(lease.state)));
+    if let Some(hourly) = hourly(lease) {
+        let _ = write!(out, "   {hourly}/h");
+    }
+    if let Some(end) = lease.ends_at.filter(|_| !lease.state.is_final()) {
+        let _ = write!(out, "   ends {} (in {})", text::clock_time(end), text::between(now, end));
+    }
+    if lease.simulated {
+        let _ = write!(out, "   {}", paint(WARN, "SIMULATED"));
+    }
+    out.push('\n');
+    let mut table = Table::plain().indent(2);
+    if let Some(offer) = &lease.offer {
+        let what = format!("{} x {} {}", lease.instances, offer.instance_type, offer.kind.as_str());
+        table.row(["where", &format!("{} {} {}", offer.provider, offer.region, offer.zone)]);
+        table.row(["what", &what]);
+    }
+    table.row(["who", &format!("{}, team {}", lease.principal, lease.team)]);
+    table.row(["from", &format!("{} (request {})", lease.plan, lease.request)]);
+    table.row(["created", &text::moment(lease.created_at)]);
+    if let Some(active) = lease.active_at {
+        table.row(["active", &text::moment(active)]);
+    }
+    if let Some(ended) = lease.ended_at {
+        let why = lease.end_reason.map(|reason| format!(", {}", end_reason(reason))).unwrap_or_default();
+        table.row(["ended", &format!("{}{why}", text::moment(ended))]);
+    }
+    table.row(["hold", &text::money(lease.hold)]);
+    if let Some(cost) = lease.cost {
+        table.row(["cost", &text::money(cost)]);
+    }
+    if let Some(idle) = lease.idle_release_s {
+        table.row(["idle", &format!("released after {} without work", text::duration(idle))]);
+    }
+    for failure in &lease.failures {
+        table.row(["failed", failure]);
+    }
+    out.push_str(&table.render());
+    out
+}
+
+fn end_reason(reason: hpc_broker::EndReason) -> &'static str {
+    use hpc_broker::EndReason;
+    match reason {
+        EndReason::Asked => "somebody released it",
+        EndReason::Expired => "its time was over",
+        EndReason::HardStop => "its cost reached its hold",
+        EndReason::Idle => "it was idle",
+        EndReason::Reclaimed => "the provider took it back",
+        EndReason::NoCapacity => "every offer failed",
+        EndReason::Interrupted => "the daemon stopped before anything was created",
+    }
+}

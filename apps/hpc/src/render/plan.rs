@@ -1,0 +1,308 @@
+//! A plan: verdict with every rule, offers in the order of attempt, what is not offered and why, the money, what next.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use hpc_broker::{DecisionRecord, PlanRecord, PlanState, Progress, RuleLine};
+use hpc_error::codes;
+use hpc_resources::{Attempt, Excluded, Exclusion, StockHint};
+
+use crate::output::{BAD, GOOD, HEAD, WARN, paint};
+use crate::table::Table;
+use crate::text;
+
+/// Offers in a table that is not wide.
+const OFFERS_SHOWN: usize = 6;
+/// Excluded offers of one reason in a table that is not wide.
+const EXCLUDED_SHOWN: usize = 3;
+
+/// The whole plan.
+pub(crate) fn plan(record: &PlanRecord, wide: bool) -> String {
+    let mut out = header(record);
+    out.push('\n');
+    out.push_str(&policy(&record.decision, wide));
+    if !record.plan.attempts.is_empty() {
+        out.push_str(&offers(record, wide));
+    }
+    out.push_str(&not_offered(record, wide));
+    out.push_str(&money(record));
+    out.push_str(&next(record));
+    out
+}
+
+/// What became of the plan as the exit code of the command that shows it.
+pub(crate) fn exit_code(state: &PlanState) -> u8 {
+    match state {
+        PlanState::Open | PlanState::Approved { .. } | PlanState::Applied { .. } => 0,
+        PlanState::Denied => codes::PLN_DENIED.exit_code,
+        PlanState::Refused { .. } => codes::POL_APPROVAL_DENIED.exit_code,
+        PlanState::AwaitingApproval { .. } => codes::POL_APPROVAL_NEEDED.exit_code,
+        PlanState::NoOffer => codes::CAP_NO_OFFER.exit_code,
+    }
+}
+
+/// The state in a word.
+pub(crate) fn state(state: &PlanState) -> String {
+    match state {
+        PlanState::Open => "open".to_owned(),
+        PlanState::Denied => "denied".to_owned(),
+        PlanState::NoOffer => "no-offer".to_owned(),
+        PlanState::AwaitingApproval { .. } => "awaiting-approval".to_owned(),
+        PlanState::Approved { .. } => "approved".to_owned(),
+        PlanState::Refused { .. } => "refused".to_owned(),
+        PlanState::Applied { lease } => format!("applied, {lease}"),
+    }
+}
+
+/// One line: what is bought for how much. For a question, and above one.
+pub(crate) fn in_short(record: &PlanRecord) -> String {
+    let what = match record.request.accelerators() {
+        Some((model, count)) => format!("{count} x {}", model.as_str().to_uppercase()),
+        None => record.request.name().to_owned(),
+    };
+    let kind = record.plan.attempts.first().map_or("", |attempt| attempt.offer.kind.as_str());
+    format!("{what} {kind} for {}", text::duration(record.plan.duration_s))
+}
+
+fn header(record: &PlanRecord) -> String {
+    let plan = &record.plan;
+    let mut line = format!(
+        "{}   valid until {}",
+        paint(HEAD, &format!("Plan {}", plan.id)),
+        text::clock_time(plan.expires_at)
+    );
+    if let Some(oldest) = plan.attempts.iter().map(|attempt| attempt.offer.as_of).min() {
+        let _ = write!(line, "   prices {} old", text::between(oldest, plan.created_at));
+    }
+    let word = match &record.state {
+        PlanState::Open => None,
+        PlanState::Denied => Some(paint(BAD, "DENIED")),
+        PlanState::NoOffer => Some(paint(BAD, "NO OFFER")),
+        PlanState::AwaitingApproval { by } => Some(paint(WARN, &format!("AWAITS APPROVAL by {by}"))),
+        PlanState::Approved { by, .. } => Some(paint(GOOD, &format!("APPROVED by {by}"))),
+        PlanState::Refused { by } => Some(paint(BAD, &format!("REFUSED by {by}"))),
+        PlanState::Applied { lease } => Some(paint(GOOD, &format!("APPLIED as {lease}"))),
+    };
+    for mark in word.into_iter().chain(plan.simulated.then(|| paint(WARN, "SIMULATED"))) {
+        let _ = write!(line, "   {mark}");
+    }
+    format!("{line}\n{}   {} asked, for team {}\n", in_short(record), record.principal, record.team)
+}
+
+/// The verdict, every rule, all reasons, what would be allowed.
+pub(crate) fn policy(decision: &DecisionRecord, wide: bool) -> String {
+    let verdict = if decision.allowed { paint(GOOD, "ALLOW") } else { paint(BAD, "DENY") };
+    let digest: String = decision.policy_digest.chars().take(12).collect();
+    let mut out =
+        format!("{}  {verdict}   policy {digest}   decision {}\n", paint(HEAD, "Policy"), decision.id);
+    let mut table = Table::plain().indent(2);
+    for rule in &decision.rules {
+        table.row([mark(rule), &rule.rule, if wide { &rule.result } else { "" }, &rule.detail]);
+    }
+    for (name, value) in &decision.obligations {
+        table.row(["add", name, if wide { "obligation" } else { "" }, value]);
+    }
+    out.push_str(&table.render());
+    if !decision.allowed {
+        for reason in &decision.reasons {
+            let _ = writeln!(out, "  {} {reason}", paint(BAD, "because"));
+        }
+        for (position, change) in decision.allowed_if.iter().enumerate() {
+            let _ = writeln!(out, "  {} {change}", if position == 0 { "allowed if" } else { "        or" });
+        }
+    }
+    out.push('\n');
+    out
+}
+
+/// What a rule did, in four letters.
+fn mark(rule: &RuleLine) -> &'static str {
+    match (rule.effect.as_str(), rule.result.as_str()) {
+        ("deny", "matched" | "error") => "DENY",
+        ("deny", "condition-not-met") | ("allow", "matched") => "pass",
+        ("allow", "condition-not-met") => "miss",
+        ("allow", "error") => "err",
+        _ => "-",
+    }
+}
+
+fn offers(record: &PlanRecord, wide: bool) -> String {
+    let plan = &record.plan;
+    let shown = if wide { plan.attempts.len() } else { OFFERS_SHOWN };
+    let currency =
+        plan.attempts.first().map_or("USD".to_owned(), |attempt| attempt.hourly.currency().to_string());
+    let (hourly, total) = (format!(">{currency}/h"), format!(">{}", text::duration(plan.duration_s)));
+    let mut heads = vec![">#", "provider", "zone", "type", "kind", &hourly, &total, "start", "price age"];
+    if wide {
+        heads.extend([
+            ">instances",
+            ">each/h",
+            ">score",
+            ">=price",
+            ">+wait",
+            ">+reclaim",
+            ">+stock",
+            "stock",
+            "region",
+        ]);
+    }
+    let mut table = Table::new(&heads).indent(2);
+    for (position, attempt) in plan.attempts.iter().take(shown).enumerate() {
+        table.row(offer_row(record, position, attempt, wide));
+    }
+    let mut out = format!("{}  (order of attempt)\n{}", paint(HEAD, "Offers"), table.render());
+    let more = plan.attempts.len().saturating_sub(shown);
+    if more > 0 {
+        let _ = writeln!(out, "  {more} more: hpc request show {} -o wide", plan.id);
+    }
+    out.push('\n');
+    out
+}
+
+fn offer_row(record: &PlanRecord, position: usize, attempt: &Attempt, wide: bool) -> Vec<String> {
+    let offer = &attempt.offer;
+    let mut row = vec![
+        (position + 1).to_string(),
+        offer.provider.to_string(),
+        offer.zone.to_string(),
+        offer.instance_type.to_string(),
+        offer.kind.as_str().to_owned(),
+        text::amount(attempt.hourly),
+        text::amount(attempt.total),
+        format!("~{}", text::duration(offer.start_delay_s.into())),
+        text::between(offer.as_of, record.plan.created_at),
+    ];
+    if wide {
+        let part =
+            |nanos: i64| text::amount(hpc_resources::Money::from_nanos(nanos, attempt.hourly.currency()));
+        let score = &attempt.score;
+        row.extend([
+            attempt.instances.to_string(),
+            text::amount(attempt.price.0),
+            part(score.total_nanos),
+            part(score.price_nanos),
+            part(score.wait_nanos),
+            part(score.reclaim_nanos),
+            part(score.stock_nanos),
+            match offer.stock {
+                StockHint::Likely => "likely",
+                StockHint::Unlikely => "unlikely",
+                StockHint::Unknown => "unknown",
+            }
+            .to_owned(),
+            offer.region.to_string(),
+        ]);
+    }
+    row
+}
+
+fn not_offered(record: &PlanRecord, wide: bool) -> String {
+    let plan = &record.plan;
+    if plan.excluded_counts.is_empty() {
+        return String::new();
+    }
+    let mut by_reason: BTreeMap<&str, Vec<&Excluded>> = BTreeMap::new();
+    for excluded in &plan.excluded {
+        by_reason.entry(excluded.why.name()).or_default().push(excluded);
+    }
+    let mut out = format!("{}\n", paint(HEAD, "Not offered"));
+    for (reason, count) in &plan.excluded_counts {
+        let spelt_out = by_reason.get(reason.as_str()).map_or(&[][..], Vec::as_slice);
+        let knob = spelt_out
+            .first()
+            .map_or_else(String::new, |first| format!("   to include: {}", first.included_by));
+        let _ = writeln!(out, "  {reason}: {}{knob}", text::count(*count, "offer", "offers"));
+        // What the request itself leaves out, or what loses on rank, needs no list unless one asks.
+        let quiet = matches!(reason.as_str(), "rank" | "region" | "provider" | "kind" | "other-accelerator");
+        let shown = match (wide, quiet) {
+            (true, _) => spelt_out.len(),
+            (false, true) => 0,
+            (false, false) => EXCLUDED_SHOWN,
+        };
+        let mut table = Table::plain().indent(4);
+        for excluded in spelt_out.iter().take(shown) {
+            let other_knob = Some(&excluded.included_by) != spelt_out.first().map(|first| &first.included_by);
+            let knob =
+                if other_knob { format!("to include: {}", excluded.included_by) } else { String::new() };
+            table.row([excluded.offer.clone(), detail(&excluded.why), knob]);
+        }
+        out.push_str(&table.render());
+    }
+    out.push('\n');
+    out
+}
+
+/// The numbers behind an exclusion.
+fn detail(why: &Exclusion) -> String {
+    match why {
+        Exclusion::Policy { rule, message } => format!("{rule}: {message}"),
+        Exclusion::Price { hourly, limit } => {
+            format!("{}/h is over {}", text::money(*hourly), text::money(*limit))
+        }
+        Exclusion::PriceUnknown => "unknown, which is not free".to_owned(),
+        Exclusion::Budget { total, limit } => {
+            format!("{} is over {}", text::money(*total), text::money(*limit))
+        }
+        Exclusion::Quota { family, need, free, limit } => {
+            format!("needs {need} of {family}, {free} of {limit} free")
+        }
+        Exclusion::Stock { until } => format!("out of stock, next try at {}", text::clock_time(*until)),
+        Exclusion::Shape { need } => need.clone(),
+        Exclusion::ProviderDown { message } => message.clone(),
+        Exclusion::Region | Exclusion::Provider | Exclusion::Kind | Exclusion::Rank => String::new(),
+    }
+}
+
+fn money(record: &PlanRecord) -> String {
+    let Some(worst) = record.plan.worst_case else { return String::new() };
+    let left = match record.team_left {
+        Some(left) => format!("from team {} ({} left)", record.team, text::money(left)),
+        None => format!("from team {}, which has no budget", record.team),
+    };
+    let worst = text::money(worst);
+    format!("{}   hold {worst} {left}   worst case {worst}   hard stop {worst}\n", paint(HEAD, "Money"))
+}
+
+fn next(record: &PlanRecord) -> String {
+    let id = &record.plan.id;
+    let idle = record
+        .idle_release_s
+        .map(|seconds| format!("Idle    released after {} without work\n", text::duration(seconds)));
+    let command = match &record.state {
+        PlanState::Open | PlanState::Approved { .. } => {
+            format!("{}   hpc request apply {id}\n", paint(HEAD, "Apply"))
+        }
+        PlanState::AwaitingApproval { by } => format!(
+            "{}    {}\n{} {by}, who is somebody else, runs: hpc approval approve {id} --reason ...\n",
+            paint(HEAD, "Hash"),
+            record.hash,
+            paint(HEAD, "Approve")
+        ),
+        PlanState::Denied | PlanState::Refused { .. } => {
+            format!("{}     hpc request explain {id}\n", paint(HEAD, "Why"))
+        }
+        PlanState::NoOffer => format!("{}     hpc request show {id} -o wide\n", paint(HEAD, "Why")),
+        PlanState::Applied { lease } => format!("{}   hpc lease show {lease}\n", paint(HEAD, "Lease")),
+    };
+    format!("{}{command}", idle.unwrap_or_default())
+}
+
+/// One step of an apply, on a line.
+pub(crate) fn progress(progress: &Progress) -> String {
+    match progress {
+        Progress::Held { lease, amount } => format!("  hold      {} for {lease}", text::money(*amount)),
+        Progress::Trying { offer, .. } => format!("  try       {offer}"),
+        Progress::Failed { offer, why, nothing_created, .. } => {
+            let certain =
+                if *nothing_created { "nothing was created" } else { "what it created is being ended" };
+            format!("  failed    {offer}: {why}; {certain}")
+        }
+        Progress::Repeating { offer, .. } => {
+            format!("  repeat    {offer}: the answer was lost, same token again")
+        }
+        Progress::Skipped { offer, why } => format!("  skip      {offer}: {why}"),
+        Progress::Created { offer, instances, hourly, .. } => {
+            format!("  created   {offer}: {}, {}/h", instances.join(", "), text::money(*hourly))
+        }
+    }
+}

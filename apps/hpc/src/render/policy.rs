@@ -1,0 +1,119 @@
+//! Policies in force, explained decisions, and results of policy tests.
+
+use std::fmt::Write as _;
+
+use hpc_broker::RuleLine;
+use serde::{Deserialize, Serialize};
+
+use crate::output::{BAD, GOOD, HEAD, paint};
+use crate::table::Table;
+
+/// The policies in force.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Shown {
+    pub(crate) digest: String,
+    pub(crate) built_in: bool,
+    pub(crate) rules: usize,
+    pub(crate) documents: Vec<Text>,
+}
+
+/// One policy document.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Text {
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+/// The documents, each under its name as a YAML comment, so that the output is YAML again.
+pub(crate) fn shown(shown: &Shown) -> String {
+    let origin = if shown.built_in { "the starter set" } else { "loaded from a folder" };
+    let mut out = format!("# {} rules, {origin}, digest {}\n", shown.rules, shown.digest);
+    for document in &shown.documents {
+        let _ = write!(out, "---\n# {}\n{}", document.name, document.text);
+        if !document.text.ends_with('\n') {
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// A decision with the places and owners of its rules.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Explanation {
+    pub(crate) plan: String,
+    pub(crate) decision: String,
+    pub(crate) allowed: bool,
+    pub(crate) policy_digest: String,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) allowed_if: Vec<String>,
+    pub(crate) rules: Vec<ExplainedRule>,
+}
+
+/// One rule of an [`Explanation`].
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct ExplainedRule {
+    #[serde(flatten)]
+    pub(crate) line: RuleLine,
+    #[serde(default)]
+    pub(crate) place: Option<String>,
+    #[serde(default)]
+    pub(crate) owner: Option<String>,
+}
+
+/// Rule by rule: what it is, what it saw, whom to ask.
+pub(crate) fn explanation(explained: &Explanation) -> String {
+    let verdict = if explained.allowed { paint(GOOD, "ALLOW") } else { paint(BAD, "DENY") };
+    let mut out = format!("{} {verdict}\n", paint(HEAD, &explained.plan));
+    let mut table = Table::plain().indent(2);
+    table.row(["decision", &explained.decision]);
+    table.row(["policy", &explained.policy_digest]);
+    for reason in &explained.reasons {
+        table.row(["because", reason]);
+    }
+    for change in &explained.allowed_if {
+        table.row(["allowed if", change]);
+    }
+    out.push_str(&table.render());
+    for rule in &explained.rules {
+        let _ = writeln!(out, "{}", paint(HEAD, &rule.line.rule));
+        let mut table = Table::plain().indent(2);
+        table.row(["effect", &rule.line.effect]);
+        table.row(["result", &rule.line.result]);
+        if !rule.line.detail.is_empty() {
+            table.row(["saw", &rule.line.detail]);
+        }
+        if let Some(place) = &rule.place {
+            table.row(["place", place]);
+        }
+        if let Some(owner) = &rule.owner {
+            table.row(["owner", owner]);
+        }
+        out.push_str(&table.render());
+    }
+    out
+}
+
+/// What came of one case of a table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct CaseLine {
+    pub(crate) file: String,
+    pub(crate) line: u32,
+    pub(crate) name: String,
+    pub(crate) expected: String,
+    pub(crate) passed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<String>,
+}
+
+/// All cases, failing ones with what came out instead.
+pub(crate) fn cases(cases: &[CaseLine]) -> String {
+    let mut out = String::new();
+    for case in cases {
+        let mark = if case.passed { paint(GOOD, "pass") } else { paint(BAD, "FAIL") };
+        let _ = writeln!(out, "{mark}  {}:{}  {}", case.file, case.line, case.name);
+        if let Some(failure) = &case.failure {
+            let _ = writeln!(out, "      {failure}");
+        }
+    }
+    out
+}
