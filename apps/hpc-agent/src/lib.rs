@@ -1,6 +1,8 @@
 //! The node agent as a library: measures this machine and its GPUs, and turns what it measured into points.
 //!
-//! Never reads the clock, and never sends anything: the application passes "now" and carries the batches away.
+//! [`join`] turns a one-time token into a certificate; [`Stream`] carries batches to the daemon over QUIC with mutual TLS.
+//!
+//! Never reads the clock: the caller passes "now".
 //!
 //! ```
 //! use hpc_agent::{Collector, SimulatedGpus, points_from_batch};
@@ -17,7 +19,12 @@
 //! No features.
 
 pub mod collect;
+mod join;
 mod points;
+mod stream;
 
 pub use collect::{CollectError, Collector, DeviceSource, HostSource, Load, SimulatedGpus};
+pub use join::{Joined, join};
+pub use stream::{ACK_WAIT, STREAM, Stream};
+
 pub use points::{BatchPoints, GPU, HOST, points_from_batch};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use futures_util::future::join_all;
 use hpc_audit::Receipt;
 use hpc_error::{HpcError, codes};
+use hpc_ledger::Key;
 use hpc_provider::QuoteRequest;
 use hpc_resources::{
     Catalog, DecisionId, Facts, Money, Offer, Plan, PlanId, PlanInput, ProviderId, QuotaFamily, Region,
@@ -27,6 +28,35 @@ pub(crate) struct Market {
 }
 
 impl Broker {
+    /// Makes a plan at most once for an idempotency key: the same key with the same request answers the same plan.
+    ///
+    /// # Errors
+    /// `HPC-USG-0016` for a key that came with another request; as [`Broker::plan`].
+    pub async fn plan_once(
+        &self,
+        caller: &Caller,
+        request: ResourceRequest,
+        idempotency_key: &str,
+    ) -> Result<(PlanRecord, Vec<Receipt>), HpcError> {
+        if idempotency_key.is_empty() {
+            return self.plan_noting(caller, request, None).await;
+        }
+        // The caller is part of the key: nobody can find out what others asked for.
+        let mut hasher = blake3::Hasher::new_derive_key("hpc-broker 2026-11 idempotency key v1");
+        hasher.update(&u64::try_from(caller.name.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.update(caller.name.as_bytes()).update(idempotency_key.as_bytes());
+        let place = key("once", hasher.finalize().to_hex().as_str())?;
+        let Some((plan, _)) = self.store.read::<PlanId>(&place).await? else {
+            return self.plan_noting(caller, request, Some(place)).await;
+        };
+        let plan = self.plan_by_id(&plan).await?;
+        if plan.request != request {
+            let message = "this idempotency key came with another request before";
+            return Err(HpcError::coded(&codes::USG_IDEMPOTENCY_REUSED, message).with("plan", &plan.plan.id));
+        }
+        Ok((plan, Vec::new()))
+    }
+
     /// Makes a plan for `request`: asks every provider, ranks and explains, and asks policy. Spends and creates nothing.
     ///
     /// A denied plan, or one that nothing can be offered for, is an answer and not an error: it says why.
@@ -37,6 +67,16 @@ impl Broker {
         &self,
         caller: &Caller,
         request: ResourceRequest,
+    ) -> Result<(PlanRecord, Vec<Receipt>), HpcError> {
+        self.plan_noting(caller, request, None).await
+    }
+
+    /// Makes a plan, and notes it under an idempotency key in the same transaction.
+    async fn plan_noting(
+        &self,
+        caller: &Caller,
+        request: ResourceRequest,
+        once: Option<Key>,
     ) -> Result<(PlanRecord, Vec<Receipt>), HpcError> {
         let now = self.environment.now();
         let team = request.team().unwrap_or(&caller.team).clone();
@@ -73,7 +113,11 @@ impl Broker {
             created_at: now,
             plan: record.plan.id.clone(),
         };
-        let change = Change::new()
+        let mut change = Change::new();
+        if let Some(once) = once {
+            change = change.expect_absent(once.clone()).put(once, &record.plan.id)?;
+        }
+        let change = change
             .put(key("plan", record.plan.id.as_str())?, &record)?
             .put(key("request", request_id.as_str())?, &story)?
             .say(self.scribe.planned(&record));

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use hpc_audit::Outcome;
 use hpc_error::HpcError;
-use hpc_provider::{InstanceHandle, InstanceState, TAG_INTENT};
+use hpc_provider::{CapacityProvider, InstanceHandle, InstanceState, TAG_INTENT};
 use hpc_resources::{IntentId, LeaseId, Money, ProviderId};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -70,10 +70,10 @@ impl Broker {
         for marker in self.store.keys("open-intent/").await? {
             let Ok(id) = IntentId::parse(marker.name()) else { continue };
             let Some(_claim) = self.books.begin(&claim_name(&id)) else { continue };
-            if let Some(intent) = self.intent_by_id(&id).await? {
-                if let Err(error) = self.settle_intent(intent, &cloud, &mut report).await {
-                    report.problems.push(format!("{id}: {error}"));
-                }
+            if let Some(intent) = self.intent_by_id(&id).await?
+                && let Err(error) = self.settle_intent(intent, &cloud, &mut report).await
+            {
+                report.problems.push(format!("{id}: {error}"));
             }
         }
         for marker in self.store.keys("open-lease/").await? {
@@ -120,6 +120,9 @@ impl Broker {
         cloud: &Cloud,
         report: &mut Reconciled,
     ) -> Result<(), HpcError> {
+        // A lease that somebody is ending is theirs: what is learnt here could overwrite it.
+        let Some(_lease) = self.books.begin(&format!("lease/{}", intent.spec.lease)) else { return Ok(()) };
+        let Some(intent) = self.intent_by_id(&intent.spec.intent).await? else { return Ok(()) };
         let lease = self.lease_by_id(&intent.spec.lease).await?;
         let settled = match intent.state {
             IntentState::Recorded | IntentState::Unknown => self.resolve(intent, lease, report).await?,
@@ -195,7 +198,8 @@ impl Broker {
         }
         let before = intent.clone();
         let port = self.provider(&intent.spec.offer.provider)?.clone();
-        self.refresh(port.as_ref(), &mut intent).await;
+        let missing = self.refresh(port.as_ref(), &mut intent).await;
+        self.give_up_missing(port.as_ref(), &mut intent, &missing);
         let ended = intent.instances.iter().filter(|instance| instance.to.is_some()).count();
         if ended == 0 {
             if intent != before {
@@ -209,6 +213,24 @@ impl Broker {
         }
         // A part of a gang is gone: the rest is ended too.
         Ok(self.end_intent(intent, &lease.principal).await?.0)
+    }
+
+    /// Ends, on paper, what a provider that answers has no longer known for longer than its consistency bound.
+    fn give_up_missing(
+        &self,
+        port: &dyn CapacityProvider,
+        intent: &mut IntentRecord,
+        missing: &[InstanceHandle],
+    ) {
+        let now = self.environment.now();
+        let bound_s = i64::try_from(port.describe().consistency_ms / 1_000).unwrap_or(i64::MAX);
+        let wait_s = bound_s.saturating_add(i64::from(self.settings.reaper_grace_s));
+        for instance in intent.instances.iter_mut().filter(|instance| missing.contains(&instance.handle)) {
+            if now.duration_since(instance.from).as_secs() >= wait_s {
+                instance.to = Some(now);
+                instance.reclaimed = true;
+            }
+        }
     }
 
     async fn settle_lease(&self, id: &LeaseId, report: &mut Reconciled) -> Result<(), HpcError> {

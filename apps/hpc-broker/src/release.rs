@@ -4,7 +4,7 @@
 
 use hpc_audit::{Outcome, Receipt};
 use hpc_error::{HpcError, codes};
-use hpc_provider::{CapacityProvider, InstancePhase, Observe, Released, TAG_INTENT};
+use hpc_provider::{CapacityProvider, InstanceHandle, InstancePhase, Observe, Released, TAG_INTENT};
 use hpc_resources::{IntentId, LeaseId, Money};
 
 use crate::apply::instance_record;
@@ -135,8 +135,12 @@ impl Broker {
         self.close_if_ended(intent, principal).await
     }
 
-    /// Takes over what the provider says of the intent's instances.
-    pub(crate) async fn refresh(&self, port: &dyn CapacityProvider, intent: &mut IntentRecord) {
+    /// Takes over what the provider says of the intent's instances, and names those that it answers nothing about.
+    pub(crate) async fn refresh(
+        &self,
+        port: &dyn CapacityProvider,
+        intent: &mut IntentRecord,
+    ) -> Vec<InstanceHandle> {
         let open: Vec<_> = intent
             .instances
             .iter()
@@ -144,9 +148,12 @@ impl Broker {
             .map(|i| i.handle.clone())
             .collect();
         if open.is_empty() {
-            return;
+            return Vec::new();
         }
-        let Ok(states) = port.observe(&Observe::Handles(open)).await else { return };
+        // No answer proves nothing.
+        let Ok(states) = port.observe(&Observe::Handles(open.clone())).await else { return Vec::new() };
+        let missing =
+            open.into_iter().filter(|handle| !states.iter().any(|state| state.handle == *handle)).collect();
         for state in states {
             let frozen = intent.spec.price;
             if let Some(instance) =
@@ -157,6 +164,7 @@ impl Broker {
                 *instance = InstanceRecord { to: if ended { seen.to } else { None }, ..seen };
             }
         }
+        missing
     }
 
     /// Makes the intent final when all its instances have ended; keeps what was learnt otherwise.

@@ -1,2 +1,221 @@
-//! hpcd
-fn main() {}
+//! `hpcd`: the daemon of HPC Foundation.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use hpc_error::HpcError;
+use hpc_tracing::{MetricsServer, TracingConfig, TracingGuard};
+use hpcd::banner;
+use hpcd::clock::{Pace, wall_now};
+use hpcd::context::Contexts;
+use hpcd::daemon::{Daemon, Listen};
+use hpcd::demo::{self, DemoOptions, Ending, Voice};
+use hpcd::world::{World, WorldOptions};
+
+/// The daemon of HPC Foundation: ask for GPU capacity, get it under policy, with proof.
+#[derive(Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Examples:\n  hpcd demo\n  hpcd demo --request my.yaml --policies my/ --seed 7 --data d\n  hpcd dev --data ./hpc-dev"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the whole journey of one request against SIMULATED clouds, check the proof, and exit.
+    #[command(
+        after_help = "Examples:\n  hpcd demo\n  hpcd demo --fail lost-answer\n  hpcd demo --request my.yaml --policies my/ --catalog prices.csv --json"
+    )]
+    Demo(DemoArgs),
+    /// Serve the same world on loopback until Ctrl-C; `hpc` finds it by itself. NOT FOR PRODUCTION.
+    #[command(
+        after_help = "Examples:\n  hpcd dev\n  hpcd dev --data ./hpc-dev\n  hpcd dev --api-port 0 --telemetry-port 0"
+    )]
+    Dev(DevArgs),
+}
+
+#[derive(Args)]
+struct WorldArgs {
+    /// Directory of policies (*.yaml) instead of the starter set.
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// Catalog of `sim-aws`: a CSV with instance types, shapes and on-demand prices, instead of the built-in one.
+    #[arg(long, value_name = "FILE.csv")]
+    catalog: Option<PathBuf>,
+    /// Seed of the simulated clouds: the same seed, the same story. [default: 42, or that of --data]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Keep state here; a second run continues it. Without it everything is temporary.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct DemoArgs {
+    /// The request: a YAML, TOML or JSON file, instead of the built-in one.
+    #[arg(long, value_name = "FILE")]
+    request: Option<PathBuf>,
+    #[command(flatten)]
+    world: WorldArgs,
+    /// What goes wrong in the simulated clouds.
+    #[arg(long, value_name = "STORY", default_value = "stock-out", value_parser = hpc_provider_sim::STORIES)]
+    fail: String,
+    /// One JSON document a line instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct DevArgs {
+    #[command(flatten)]
+    world: WorldArgs,
+    /// What goes wrong in the simulated clouds.
+    #[arg(long, value_name = "STORY", default_value = "none", value_parser = hpc_provider_sim::STORIES)]
+    fail: String,
+    /// Address to listen on; anything but loopback is refused.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    bind: std::net::IpAddr,
+    /// TCP port of the control API (gRPC, mutual TLS); 0 picks a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 7801)]
+    api_port: u16,
+    /// UDP port of telemetry (QUIC, mutual TLS); 0 picks a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 7802)]
+    telemetry_port: u16,
+    /// TCP port of /metrics (no secrets, plain HTTP, loopback); 0 switches it off.
+    #[arg(long, value_name = "PORT", default_value_t = 7803)]
+    metrics_port: u16,
+    /// Where `hpc` looks for its contexts. [default: $HPC_HOME or ~/.config/hpc]
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Level of the log on standard error.
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log: String,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = match cli.command {
+        Command::Demo(args) => runtime.block_on(run_demo(args)),
+        Command::Dev(args) => runtime.block_on(run_dev(args)),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => report(&error),
+    }
+}
+
+async fn run_demo(args: DemoArgs) -> Result<u8, HpcError> {
+    let WorldArgs { policies, catalog, seed, data } = args.world;
+    let voice = Voice::new(args.json);
+    let options = DemoOptions {
+        request: args.request,
+        policies,
+        catalog,
+        seed,
+        data,
+        story: args.fail,
+        json: args.json,
+    };
+    match demo::run(options, &voice).await? {
+        Ending::Whole => Ok(0),
+        Ending::Refused(code) => {
+            eprintln!("\nrefused ({}): {}", code.code, code.title);
+            eprintln!("  try: {}", code.remedy);
+            Ok(code.exit_code)
+        }
+    }
+}
+
+async fn run_dev(args: DevArgs) -> Result<u8, HpcError> {
+    let _guard = logging(&args.log)?;
+    let WorldArgs { policies, catalog, seed, data } = args.world;
+    let listen =
+        Listen { api: (args.bind, args.api_port).into(), telemetry: (args.bind, args.telemetry_port).into() };
+    listen.check()?;
+    let world = World::open(WorldOptions {
+        data,
+        seed,
+        policies,
+        catalog,
+        story: args.fail,
+        pace: Pace::Wall,
+        start: wall_now(),
+    })
+    .await?;
+    let metrics = serve_metrics((args.bind, args.metrics_port).into())?;
+    let daemon = Daemon::start(Arc::clone(&world), listen).await?;
+    let home = match args.home {
+        Some(home) => home,
+        None => hpc::context::home_from_env()?,
+    };
+    let contexts = Contexts::write(&daemon, &home)?;
+    print!("{}", banner::text(&daemon, &contexts, metrics.as_ref().map(|(_, address)| *address)));
+    wait_for_signal().await?;
+    eprintln!("stopping");
+    drop(contexts);
+    daemon.stop().await?;
+    Ok(0)
+}
+
+fn logging(level: &str) -> Result<TracingGuard, HpcError> {
+    let config =
+        TracingConfig { service_name: "hpcd".to_owned(), log_level: level.to_owned(), otlp_endpoint: None };
+    hpc_tracing::init(config)
+        .map_err(|error| HpcError::coded(&hpc_error::codes::USG_UNKNOWN_VALUE, format!("--log: {error}")))
+}
+
+/// `/metrics` on its own listener; port 0 switches it off.
+fn serve_metrics(
+    address: std::net::SocketAddr,
+) -> Result<Option<(MetricsServer, std::net::SocketAddr)>, HpcError> {
+    if address.port() == 0 {
+        return Ok(None);
+    }
+    let server = hpc_tracing::serve_metrics(address, hpc_tracing::metrics::registry()).map_err(|error| {
+        HpcError::coded(
+            &hpc_error::codes::NET_PORT_IN_USE,
+            format!("cannot serve /metrics on {address}: {error}"),
+        )
+    })?;
+    let bound = server.addr();
+    Ok(Some((server, bound)))
+}
+
+/// Waits for Ctrl-C or a polite request to stop.
+async fn wait_for_signal() -> Result<(), HpcError> {
+    let failed = |error: std::io::Error| {
+        HpcError::coded(&hpc_error::codes::INT_BUG, format!("signals cannot be received: {error}"))
+    };
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(failed)?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(failed),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// One clear message: what, where, what to do; and the exit code that belongs to it.
+fn report(error: &HpcError) -> ExitCode {
+    match error.registered() {
+        Some(code) => {
+            eprintln!("error ({}): {error}", code.code);
+            eprintln!("  try: {}", code.remedy);
+        }
+        None => eprintln!("error: {error}"),
+    }
+    ExitCode::from(error.exit_code())
+}

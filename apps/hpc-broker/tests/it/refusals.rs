@@ -50,6 +50,19 @@ async fn a_budget_is_never_overdrawn_by_open_leases() {
 }
 
 #[tokio::test]
+async fn an_idempotency_key_means_one_plan() {
+    let world = World::new(Script::default()).await;
+    let (first, _) = world.broker.plan_once(&you(), eight_h100(), "k1").await.unwrap();
+    let (again, _) = world.broker.plan_once(&you(), eight_h100(), "k1").await.unwrap();
+    assert_eq!(first.plan.id, again.plan.id);
+    let (theirs, _) = world.broker.plan_once(&lead(), eight_h100(), "k1").await.unwrap();
+    assert_ne!(first.plan.id, theirs.plan.id, "a key belongs to its caller");
+    let other = ResourceRequest::new("other").add_gpu_nvidia_h100(1).build().unwrap();
+    let error = world.broker.plan_once(&you(), other, "k1").await.unwrap_err();
+    assert_eq!(error.code_text(), Some("HPC-USG-0016"));
+}
+
+#[tokio::test]
 async fn an_expired_plan_is_refused() {
     let world = World::new(Script::default()).await;
     let (plan, _) = world.broker.plan(&you(), eight_h100()).await.unwrap();

@@ -1,0 +1,189 @@
+//! The daemon: servers on loopback, mutual TLS on all of them, and the loop that keeps everything in step.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hpc_auth::PeerPolicy;
+use hpc_error::{HpcError, codes};
+use hpc_rpc::grpc::{GrpcError, GrpcServerBuilder};
+use hpc_rpc::quic::{QuicError, QuicServerBuilder};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::wall_now;
+use crate::metrics::Metrics;
+use crate::services::{Api, JOIN_PATH};
+use crate::telemetry::Ingest;
+use crate::world::World;
+
+/// How often the daemon reconciles.
+const ROUND: Duration = Duration::from_secs(2);
+
+/// Where a daemon listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Listen {
+    /// The control API: gRPC with mutual TLS.
+    pub api: SocketAddr,
+    /// Telemetry: QUIC with mutual TLS.
+    pub telemetry: SocketAddr,
+}
+
+impl Listen {
+    /// The usual ports on loopback.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self {
+            api: SocketAddr::from(([127, 0, 0, 1], 7801)),
+            telemetry: SocketAddr::from(([127, 0, 0, 1], 7802)),
+        }
+    }
+
+    /// Any free ports on loopback.
+    #[must_use]
+    pub fn free() -> Self {
+        Self { api: SocketAddr::from(([127, 0, 0, 1], 0)), telemetry: SocketAddr::from(([127, 0, 0, 1], 0)) }
+    }
+
+    /// Refuses anything that is not loopback: a development daemon has a throwaway authority.
+    ///
+    /// # Errors
+    /// `HPC-DEV-0001`.
+    pub fn check(&self) -> Result<(), HpcError> {
+        for address in [self.api, self.telemetry] {
+            if !address.ip().is_loopback() {
+                let message = format!(
+                    "refused to listen on {address}: dev mode has a throwaway CA and may only listen on loopback"
+                );
+                return Err(HpcError::coded(&codes::DEV_NON_LOOPBACK, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A serving daemon.
+pub struct Daemon {
+    /// Its world.
+    pub world: Arc<World>,
+    /// Where the control API listens.
+    pub api: SocketAddr,
+    /// Where telemetry listens.
+    pub telemetry: SocketAddr,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Binds and serves.
+    ///
+    /// # Errors
+    /// `HPC-NET-0002` for a port in use, `-0007` for an address that cannot be used, `HPC-DEV-0001` beyond loopback.
+    pub async fn start(world: Arc<World>, listen: Listen) -> Result<Self, HpcError> {
+        listen.check()?;
+        let (stop, stopped) = watch::channel(false);
+        let members = PeerPolicy::TrustDomain(world.identity.trust_domain().clone());
+        let api = Api { world: Arc::clone(&world) };
+        let server = GrpcServerBuilder::new(listen.api)
+            .with_identity(world.identity.source(), members.clone())
+            .and_then(|server| server.allow_anonymous_for(&[JOIN_PATH]))
+            .and_then(|server| api.serve_on(server).with_health().build())
+            .map_err(|error| grpc(listen.api, error))?;
+        let telemetry = QuicServerBuilder::new(listen.telemetry)
+            .with_identity(world.identity.source(), members)
+            .and_then(|server| server.with_handler(Arc::new(Ingest { world: Arc::clone(&world) })).build())
+            .map_err(|error| quic(listen.telemetry, error))?;
+        let (api_addr, telemetry_addr) = (server.local_addr(), telemetry.local_addr());
+        world.set_telemetry_addr(telemetry_addr.to_string());
+        let api_stop = wait(stopped.clone());
+        let telemetry_stop = wait(stopped.clone());
+        let tasks = vec![
+            tokio::spawn(async move {
+                if let Err(error) = server.serve_with_shutdown(api_stop).await {
+                    tracing::error!(%error, "the control API stopped");
+                }
+            }),
+            tokio::spawn(async move {
+                if let Err(error) = telemetry.serve_with_shutdown(telemetry_stop).await {
+                    tracing::error!(%error, "telemetry stopped");
+                }
+            }),
+            tokio::spawn(keep_in_step(Arc::clone(&world), Metrics::registered()?, stopped)),
+        ];
+        Ok(Self { world, api: api_addr, telemetry: telemetry_addr, stop, tasks })
+    }
+
+    /// The address that clients use.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("https://{}", self.api)
+    }
+
+    /// Stops accepting, lets calls in flight end, and signs the audit log's last entries.
+    ///
+    /// # Errors
+    /// `HPC-AUD-0001` when the audit log cannot be closed in order; its entries are durable all the same.
+    pub async fn stop(self) -> Result<(), HpcError> {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            drop(task.await);
+        }
+        self.world.audit.close().await.map_err(|error| {
+            HpcError::coded(
+                &codes::AUD_NOT_WRITABLE,
+                format!("the audit log was not closed in order: {error}"),
+            )
+        })
+    }
+}
+
+async fn wait(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone means the daemon is: stop as well.
+    drop(stopped.wait_for(|stop| *stop).await);
+}
+
+/// Reconciles, ends idle leases and renews the certificate, until told to stop.
+async fn keep_in_step(world: Arc<World>, metrics: Metrics, mut stopped: watch::Receiver<bool>) {
+    let mut rounds = tokio::time::interval(ROUND);
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = rounds.tick() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+        match world.reconcile().await {
+            Ok(report) if report.problems.is_empty() => {}
+            Ok(report) => tracing::warn!(problems = ?report.problems, "reconciling is incomplete"),
+            Err(error) => tracing::error!(%error, "reconciling failed"),
+        }
+        if let Err(error) = crate::idle::end_idle_leases(&world, wall_now()).await {
+            tracing::warn!(%error, "idle leases could not be judged");
+        }
+        if let Err(error) = world.identity.renew_if_due(wall_now()).await {
+            tracing::error!(%error, "the daemon's certificate could not be renewed");
+        }
+        if let Err(error) = metrics.observe(&world).await {
+            tracing::warn!(%error, "metrics are behind");
+        }
+    }
+}
+
+fn grpc(address: SocketAddr, error: GrpcError) -> HpcError {
+    match error {
+        GrpcError::AddressInUse { .. } => {
+            let message = format!("{address} is in use by another program");
+            HpcError::coded(&codes::NET_PORT_IN_USE, message).with("address", address)
+        }
+        error => HpcError::coded(&codes::NET_BIND, format!("cannot serve on {address}: {error}")),
+    }
+}
+
+fn quic(address: SocketAddr, error: QuicError) -> HpcError {
+    match error {
+        QuicError::AddressInUse { .. } => {
+            let message = format!("{address}/udp is in use by another program");
+            HpcError::coded(&codes::NET_PORT_IN_USE, message).with("address", address)
+        }
+        error => HpcError::coded(&codes::NET_BIND, format!("cannot serve on {address}/udp: {error}")),
+    }
+}

@@ -1,0 +1,25 @@
+//! The daemon as a library: the world it composes, the servers it runs, and the demo it tells.
+//!
+//! Everything is wired here and nowhere else: each port gets its embedded default, the clouds are simulated and say so,
+//! and every surface is authenticated, on loopback, in development too.
+//!
+//! Never holds a business rule: the broker and the domain do.
+//!
+//! Features: none.
+
+pub mod banner;
+pub mod clock;
+pub mod context;
+pub mod daemon;
+pub mod data;
+pub mod demo;
+pub mod identity;
+pub mod nodes;
+pub mod people;
+pub mod policies;
+pub mod world;
+
+mod idle;
+mod metrics;
+mod services;
+mod telemetry;

@@ -1,0 +1,114 @@
+//! Nodes: invitations in the ledger, certificates from the authority.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hpc_audit::{AuditLog, Entry, Outcome};
+use hpc_auth::ca::IssuedCertificate;
+use hpc_auth::join::{JoinError, JoinRecord, JoinToken, NodeName};
+use hpc_error::{HpcError, codes};
+use hpc_ledger::{Key, Ledger, LedgerError, Transaction};
+use jiff::Timestamp;
+
+use crate::clock::{draw_32, wall_now};
+use crate::identity::HostIdentity;
+
+/// Life of a node's certificate.
+pub const NODE_LIFE: Duration = Duration::from_secs(3_600);
+
+/// Invites nodes and lets them join, each token once.
+pub struct Nodes {
+    ledger: Arc<dyn Ledger>,
+    audit: Arc<dyn AuditLog>,
+    identity: Arc<HostIdentity>,
+}
+
+impl Nodes {
+    pub(crate) fn new(
+        ledger: Arc<dyn Ledger>,
+        audit: Arc<dyn AuditLog>,
+        identity: Arc<HostIdentity>,
+    ) -> Self {
+        Self { ledger, audit, identity }
+    }
+
+    /// Makes a token for one node; only its hash is kept.
+    ///
+    /// # Errors
+    /// `HPC-USG-0011` for a life out of range; ledger and audit failures.
+    pub async fn invite(
+        &self,
+        by: &str,
+        node: NodeName,
+        life: Duration,
+    ) -> Result<(JoinToken, Timestamp), HpcError> {
+        let now = wall_now();
+        let authority = self.identity.authority_sha256();
+        let token = JoinToken::new(draw_32()?, node, self.identity.server_id().clone(), authority);
+        let record = JoinRecord::new(&token, now, life)
+            .map_err(|error| HpcError::coded(&codes::USG_OUT_OF_RANGE, error.to_string()))?;
+        let expires_at = record.expires_at();
+        let key = place(&token)?;
+        let bytes = write(&record)?;
+        self.ledger.commit(Transaction::new().expect_absent(&key).put(&key, bytes)).await.map_err(stored)?;
+        self.say(&record, by, "node.invited", now).await?;
+        Ok((token, expires_at))
+    }
+
+    /// Turns a token into a certificate. The token is spent, durably, before the certificate leaves.
+    ///
+    /// # Errors
+    /// `HPC-AUT-0006` for a token that is unknown, used, expired or for another node; `-0004` for a bad request; ledger
+    /// and audit failures.
+    pub async fn join(
+        &self,
+        token: &JoinToken,
+        node: &NodeName,
+        csr: &[u8],
+    ) -> Result<IssuedCertificate, HpcError> {
+        let now = wall_now();
+        let refused = |error: JoinError| HpcError::coded(&codes::AUT_TOKEN_INVALID, error.to_string());
+        let key = place(token)?;
+        let found =
+            self.ledger.get(&key).await.map_err(stored)?.ok_or_else(|| refused(JoinError::Unknown))?;
+        let mut record: JoinRecord = serde_json::from_slice(&found.value).map_err(|error| {
+            HpcError::coded(&codes::DAT_CORRUPT, format!("a join record cannot be read: {error}"))
+        })?;
+        if record.node() != node {
+            return Err(refused(JoinError::Unknown));
+        }
+        record.redeem(token, now).map_err(refused)?;
+        let issued = self.identity.issue_node(node, csr, NODE_LIFE, now)?;
+        let spent = Transaction::new().expect_version(&key, found.version).put(&key, write(&record)?);
+        match self.ledger.commit(spent).await {
+            Ok(_) => {}
+            Err(LedgerError::Conflict { .. }) => return Err(refused(JoinError::AlreadyUsed)),
+            Err(error) => return Err(stored(error)),
+        }
+        self.say(&record, &format!("node/{}", node.as_str()), "node.joined", now).await?;
+        Ok(issued)
+    }
+
+    async fn say(&self, record: &JoinRecord, by: &str, action: &str, now: Timestamp) -> Result<(), HpcError> {
+        let id = format!("{action}.{}", record.token_hash().as_str());
+        let entry =
+            Entry::new(id, now, by, action, Outcome::Ok).subject("node", record.node().as_str()).dev(true);
+        self.audit.append(vec![entry]).await.map_err(|error| {
+            HpcError::coded(&codes::AUD_NOT_WRITABLE, format!("the audit log cannot be written: {error}"))
+        })?;
+        Ok(())
+    }
+}
+
+fn place(token: &JoinToken) -> Result<Key, HpcError> {
+    Key::parse(&format!("join/{}", token.hash().as_str()))
+        .map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))
+}
+
+fn write(record: &JoinRecord) -> Result<Vec<u8>, HpcError> {
+    serde_json::to_vec(record).map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))
+}
+
+fn stored(error: LedgerError) -> HpcError {
+    HpcError::coded(&codes::INT_STORE, error.to_string()).caused_by(error)
+}

@@ -1,0 +1,330 @@
+//! The world of a development daemon: every port with its embedded default, and simulated clouds.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use hpc_audit::AuditLog;
+use hpc_audit_file::{Config as AuditConfig, DirError, FileAuditLog};
+use hpc_broker::{Broker, Environment, Reconciled, Settings};
+use hpc_crypto::signing::KeyPair;
+use hpc_error::codes::ErrorCode;
+use hpc_error::{HpcError, codes};
+use hpc_keystore::{KeyStore, KeyStoreError, SecretPath};
+use hpc_ledger::{Ledger, LedgerError};
+use hpc_ledger_redb::{Options as LedgerOptions, RedbLedger};
+use hpc_provider_sim::{CatalogReport, CatalogSource, Persistence, Script, SimConfig, SimError, SimWorld};
+use hpc_resources::{Money, ProviderId, TeamId};
+use hpc_timeseries::{TimeSeriesError, TimeSeriesStore};
+use hpc_tsdb::{EmbeddedConfig, EmbeddedTsdb};
+use hpc_vault::{FileKeyStore, MasterKey, Unlock};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::clock::{HostEnvironment, Pace, draw_32, wall_now};
+use crate::data::DataDir;
+use crate::identity::HostIdentity;
+use crate::nodes::Nodes;
+use crate::policies;
+
+/// Seed of a world that names none.
+pub const SEED_DEFAULT: u64 = 42;
+/// What the team of the development world may spend.
+const BUDGET_USD: i64 = 100_000;
+/// Name of the audit log in its checkpoints.
+const AUDIT_ORIGIN: &str = "hpcd-dev.audit";
+
+/// How a world is made.
+#[derive(Clone, Debug)]
+pub struct WorldOptions {
+    /// Where state is kept; `None` for a temporary directory that is deleted at exit.
+    pub data: Option<PathBuf>,
+    /// Seed of the simulated clouds; that of the data directory if `None`.
+    pub seed: Option<u64>,
+    /// Directory of policies; the starter set if `None`.
+    pub policies: Option<PathBuf>,
+    /// Catalog of `sim-aws`; the built-in one if `None`.
+    pub catalog: Option<PathBuf>,
+    /// The story that the simulated clouds tell, one of `hpc_provider_sim::STORIES`.
+    pub story: String,
+    /// How time passes.
+    pub pace: Pace,
+    /// Where virtual time begins in a new data directory.
+    pub start: Timestamp,
+}
+
+/// Everything a daemon is made of.
+pub struct World {
+    /// The use cases.
+    pub broker: Arc<Broker>,
+    /// The simulated clouds.
+    pub sim: Arc<SimWorld>,
+    /// The audit log.
+    pub audit: Arc<FileAuditLog>,
+    /// Telemetry.
+    pub telemetry: Arc<dyn TimeSeriesStore>,
+    /// Who the daemon is.
+    pub identity: Arc<HostIdentity>,
+    /// Nodes and their invitations.
+    pub nodes: Nodes,
+    /// Name and text of each policy document in force.
+    pub policy_documents: Vec<(String, String)>,
+    /// Whether they are the starter set.
+    pub policies_built_in: bool,
+    /// What the catalogs held, and which rows were refused.
+    pub catalog: Vec<(ProviderId, CatalogReport)>,
+    /// The data directory. Last, so that a temporary one is deleted when all else is closed.
+    pub data: DataDir,
+    environment: Arc<HostEnvironment>,
+    telemetry_addr: OnceLock<String>,
+    trouble: Mutex<Option<String>>,
+}
+
+/// What a daemon says of itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct Info {
+    /// The program's version.
+    pub version: &'static str,
+    /// Whether it is a development daemon.
+    pub dev: bool,
+    /// Whether its clouds are simulated.
+    pub simulated: bool,
+    /// Its time.
+    pub now: Timestamp,
+    /// Who asked, as the daemon sees them.
+    pub you: String,
+    /// Its providers.
+    pub providers: Vec<String>,
+    /// The digest of the policies in force.
+    pub policy_digest: String,
+    /// How many audit entries there are.
+    pub audit_size: u64,
+    /// The key the audit log is signed with.
+    pub audit_key: String,
+    /// Where state is kept; `None` when it is lost at exit.
+    pub data: Option<String>,
+    /// The seed of the simulated clouds.
+    pub seed: u64,
+}
+
+impl World {
+    /// Opens every part, checks what is there, and brings it into step: after this, instances = leases.
+    ///
+    /// # Errors
+    /// The first part that cannot be opened, with its code: `HPC-DAT-*`, `HPC-AUD-*`, `HPC-POL-0004`, `HPC-USG-*`.
+    pub async fn open(options: WorldOptions) -> Result<Arc<Self>, HpcError> {
+        let loaded = policies::load(options.policies.as_deref())?;
+        let data = DataDir::open(options.data.as_deref(), options.seed, SEED_DEFAULT)?;
+        let master = MasterKey::load_or_create(&data.at("vault.key")).map_err(|error| vault(&error))?;
+        let keys = FileKeyStore::open_or_create(&data.at("keys"), Unlock::Key(master))
+            .await
+            .map_err(|e| vault(&e))?;
+        let audit_key = KeyPair::from_seed(seed_of(&keys, "audit/log").await?);
+        let ids = seed_of(&keys, "ids/stream").await?;
+        let ledger: Arc<dyn Ledger> =
+            Arc::new(RedbLedger::open(data.at("ledger.redb"), LedgerOptions::default()).map_err(stored)?);
+        let audit = FileAuditLog::open(&data.at("audit"), audit_key, AuditConfig::new(AUDIT_ORIGIN))
+            .map_err(|error| audited(&data, error))?;
+        let audit = Arc::new(audit);
+        let sim = SimWorld::open(SimConfig {
+            persistence: Persistence::File(data.at("cloud.sim")),
+            catalog: options.catalog.map_or(CatalogSource::BuiltIn, CatalogSource::File),
+            script: Script::named(&options.story).map_err(simulated)?,
+            ..SimConfig::new(data.seed(), options.start)
+        })
+        .map_err(simulated)?;
+        let sim = Arc::new(sim);
+        let clock: hpc_timeseries::Clock = Arc::new(wall_now);
+        let telemetry = EmbeddedTsdb::open(data.at("telemetry.redb"), EmbeddedConfig::default(), clock)
+            .map_err(series)?;
+        let stream = run_stream(&ids, data.seed(), data.run(), options.pace);
+        let environment = Arc::new(HostEnvironment::new(Arc::clone(&sim), options.pace, stream));
+        let shared_audit: Arc<dyn AuditLog> = audit.clone();
+        let broker =
+            Broker::builder(ledger.clone(), shared_audit.clone(), Arc::new(loaded.set), environment.clone())
+                .providers(sim.providers())
+                .settings(Settings {
+                    owner: format!("hpcd-{}", data.seed()),
+                    dev: true,
+                    ..Settings::default()
+                })
+                .build()
+                .await?;
+        let identity = Arc::new(HostIdentity::throwaway(wall_now())?);
+        let world = Arc::new(Self {
+            broker: Arc::new(broker),
+            catalog: sim.catalog_report(),
+            sim,
+            audit,
+            telemetry: Arc::new(telemetry),
+            nodes: Nodes::new(ledger, shared_audit, Arc::clone(&identity)),
+            identity,
+            policy_documents: loaded.documents,
+            policies_built_in: loaded.built_in,
+            data,
+            environment,
+            telemetry_addr: OnceLock::new(),
+            trouble: Mutex::default(),
+        });
+        world.give_budget().await?;
+        world.reconcile().await?;
+        Ok(world)
+    }
+
+    /// The team of the development world gets its budget once; what was set later stays.
+    async fn give_budget(&self) -> Result<(), HpcError> {
+        let team =
+            TeamId::parse("ml").map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))?;
+        if self.broker.budgets().await?.iter().any(|budget| budget.team == team) {
+            return Ok(());
+        }
+        let limit = Money::from_nanos(
+            BUDGET_USD.saturating_mul(hpc_resources::NANOS_PER_UNIT),
+            hpc_resources::Currency::USD,
+        );
+        self.broker.set_budget(&team, limit).await?;
+        Ok(())
+    }
+
+    /// One round of reconciling; what it could not do is the daemon's trouble.
+    ///
+    /// # Errors
+    /// A ledger failure.
+    pub async fn reconcile(&self) -> Result<Reconciled, HpcError> {
+        let report = self.broker.reconcile().await;
+        let trouble = match &report {
+            Ok(report) if report.problems.is_empty() => None,
+            Ok(report) => Some(report.problems.join("; ")),
+            Err(error) => Some(error.to_string()),
+        };
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        report
+    }
+
+    /// What the last round of reconciling could not do.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The world's time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.environment.now()
+    }
+
+    /// Lets virtual time pass.
+    ///
+    /// # Errors
+    /// `HPC-DAT-*` when the simulated cloud cannot be written.
+    pub fn pass(&self, time: Duration) -> Result<(), HpcError> {
+        self.sim.advance(time).map_err(simulated)?;
+        Ok(())
+    }
+
+    /// Says where nodes send their telemetry; the first call counts.
+    pub fn set_telemetry_addr(&self, address: String) {
+        drop(self.telemetry_addr.set(address));
+    }
+
+    /// Where nodes send their telemetry; empty before the server listens.
+    #[must_use]
+    pub fn telemetry_addr(&self) -> String {
+        self.telemetry_addr.get().cloned().unwrap_or_default()
+    }
+
+    /// What the daemon says of itself to `you`.
+    #[must_use]
+    pub fn info(&self, you: &str) -> Info {
+        Info {
+            version: env!("CARGO_PKG_VERSION"),
+            dev: true,
+            simulated: true,
+            now: self.now(),
+            you: you.to_owned(),
+            providers: self.broker.providers().map(ToString::to_string).collect(),
+            policy_digest: self.broker.policies().digest().to_owned(),
+            audit_size: self.audit.size(),
+            audit_key: self.audit.verifier_key().to_string(),
+            data: (!self.data.is_temporary()).then(|| self.data.path().display().to_string()),
+            seed: self.data.seed(),
+        }
+    }
+}
+
+/// A world that is told when time passes tells the same story every time, ids included; one that follows the clock does not.
+fn run_stream(ids: &[u8; 32], seed: u64, run: u64, pace: Pace) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("hpcd 2026-11 id stream v1");
+    if pace == Pace::Wall {
+        hasher.update(ids);
+    }
+    hasher.update(&seed.to_le_bytes()).update(&run.to_le_bytes());
+    *hasher.finalize().as_bytes()
+}
+
+/// A 32-byte secret of the key store, drawn the first time.
+async fn seed_of(keys: &FileKeyStore, path: &str) -> Result<[u8; 32], HpcError> {
+    let bug = |error: KeyStoreError| HpcError::coded(&codes::DAT_CORRUPT, format!("the key store: {error}"));
+    let path = SecretPath::parse(path).map_err(bug)?;
+    match keys.open(&path, None).await {
+        Ok(opened) => opened.secret.expose().try_into().map_err(|_| {
+            HpcError::coded(&codes::DAT_CORRUPT, format!("the key `{}` is not 32 bytes long", path.as_str()))
+        }),
+        Err(KeyStoreError::NotFound { .. }) => {
+            let drawn = draw_32()?;
+            keys.seal(&path, &drawn).await.map_err(bug)?;
+            Ok(drawn)
+        }
+        Err(error) => Err(bug(error)),
+    }
+}
+
+fn vault(error: &hpc_vault::VaultError) -> HpcError {
+    let code: &'static ErrorCode = match error {
+        hpc_vault::VaultError::Mode { .. } => &codes::DAT_UNSAFE_PERMISSIONS,
+        hpc_vault::VaultError::File { .. } => &codes::DAT_NOT_WRITABLE,
+        _ => &codes::DAT_CORRUPT,
+    };
+    HpcError::coded(code, format!("the key store cannot be opened: {error}"))
+}
+
+fn stored(error: LedgerError) -> HpcError {
+    let code: &'static ErrorCode = match &error {
+        LedgerError::Locked { .. } => &codes::DAT_LOCKED,
+        LedgerError::Corrupt { .. } => &codes::DAT_CORRUPT,
+        LedgerError::Full { .. } => &codes::DAT_DISK_FULL,
+        _ => &codes::DAT_NOT_WRITABLE,
+    };
+    HpcError::coded(code, format!("the ledger cannot be opened: {error}"))
+}
+
+fn audited(data: &DataDir, error: DirError) -> HpcError {
+    let code: &'static ErrorCode = match &error {
+        DirError::InUse => &codes::DAT_LOCKED,
+        DirError::Io { .. } => &codes::AUD_NOT_WRITABLE,
+        _ => &codes::AUD_VERIFICATION_FAILED,
+    };
+    HpcError::coded(
+        code,
+        format!("the audit log in `{}` cannot be opened: {error}", data.at("audit").display()),
+    )
+}
+
+fn series(error: TimeSeriesError) -> HpcError {
+    let code: &'static ErrorCode = match &error {
+        TimeSeriesError::Corrupt { .. } => &codes::DAT_CORRUPT,
+        _ => &codes::DAT_NOT_WRITABLE,
+    };
+    HpcError::coded(code, format!("the telemetry store cannot be opened: {error}"))
+}
+
+fn simulated(error: SimError) -> HpcError {
+    let code: &'static ErrorCode = match &error {
+        SimError::CatalogTooLarge { .. } => &codes::USG_TOO_LARGE,
+        SimError::CatalogColumns { .. } | SimError::CatalogEmpty { .. } => &codes::USG_MISSING_FIELD,
+        SimError::Script { .. } | SimError::Seed { .. } => &codes::USG_UNKNOWN_VALUE,
+        SimError::Corrupt { .. } => &codes::DAT_CORRUPT,
+        _ => &codes::DAT_NOT_WRITABLE,
+    };
+    HpcError::coded(code, error.to_string())
+}
