@@ -123,8 +123,7 @@ impl Broker {
         revision: u64,
         now: Timestamp,
     ) -> Result<LeaseRecord, HpcError> {
-        let worst_case = plan.plan.worst_case.ok_or_else(|| fail::bug("a plan to apply has offers"))?;
-        let hold = with_tolerance(worst_case, self.settings.price_tolerance_bp).map_err(fail::money)?;
+        let hold = plan.hold.ok_or_else(|| fail::bug("a plan to apply has offers"))?;
         let id = LeaseId::from_bits(self.environment.draw());
         let first = plan.plan.attempts.first();
         let lease = LeaseRecord {
@@ -541,7 +540,7 @@ pub(crate) fn claim_name(intent: &IntentId) -> String {
 }
 
 /// An amount and its tolerance, rounded up.
-fn with_tolerance(amount: Money, tolerance_bp: u32) -> Result<Money, hpc_resources::MoneyError> {
+pub(crate) fn with_tolerance(amount: Money, tolerance_bp: u32) -> Result<Money, hpc_resources::MoneyError> {
     let nanos = i128::from(amount.nanos()) * i128::from(WHOLE_BP + i64::from(tolerance_bp));
     let whole = i128::from(WHOLE_BP);
     let up = nanos.div_euclid(whole) + i128::from(nanos.rem_euclid(whole) > 0);

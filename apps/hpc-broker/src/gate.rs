@@ -90,11 +90,11 @@ impl Gate<'_> {
         if decision.is_allowed() {
             return Ok(());
         }
-        let rule = decision
-            .matched
-            .iter()
-            .find(|outcome| outcome.effect == hpc_policy::Effect::Deny)
-            .map_or_else(|| "default".to_owned(), |outcome| format!("{}/{}", outcome.policy, outcome.rule));
+        let rule =
+            decision.matched.iter().find(|outcome| outcome.effect == hpc_policy::Effect::Deny).map_or_else(
+                || hpc_resources::DEFAULT_DENY.to_owned(),
+                |outcome| format!("{}/{}", outcome.policy, outcome.rule),
+            );
         Err((rule, all_reasons(&decision)))
     }
 }

@@ -13,6 +13,7 @@ use hpc_resources::{
 };
 use jiff::Timestamp;
 
+use crate::apply::with_tolerance;
 use crate::broker::Broker;
 use crate::environment::Caller;
 use crate::fail;
@@ -145,7 +146,14 @@ impl Broker {
         };
         let idle =
             decision.obligations.get(OBLIGATION_IDLE_MINUTES).and_then(|text| text.parse::<u64>().ok());
+        let tolerance_bp = self.settings.price_tolerance_bp;
+        let hold = plan
+            .worst_case
+            .map(|total| with_tolerance(total, tolerance_bp))
+            .transpose()
+            .map_err(fail::money)?;
         Ok(PlanRecord {
+            hold,
             hash: plan.hash_hex().map_err(fail::bug)?,
             plan,
             request,

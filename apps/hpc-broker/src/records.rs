@@ -91,6 +91,9 @@ pub struct PlanRecord {
     pub decision: DecisionRecord,
     /// What the team had left when the plan was made; `None` without a budget.
     pub team_left: Option<Money>,
+    /// What an apply will hold of the budget: the worst case and the price tolerance. `None` without offers.
+    #[serde(default)]
+    pub hold: Option<Money>,
     /// What it became.
     #[serde(flatten)]
     pub state: PlanState,

@@ -40,8 +40,8 @@ pub use ids::{
 pub use money::{Currency, Money, MoneyError, NANOS_PER_UNIT, PerGpuHour, PerInstanceHour, SECONDS_PER_HOUR};
 pub use offer::{Accelerators, Offer, OfferKey, OfferKind, QuotaCost, StockHint};
 pub use plan::{
-    ATTEMPTS_MAX, Attempt, EXCLUSIONS_SHOWN_MAX, Excluded, Exclusion, Facts, Plan, PlanInput, RankWeights,
-    Score, plan,
+    ATTEMPTS_MAX, Attempt, DEFAULT_DENY, EXCLUSIONS_SHOWN_MAX, Excluded, Exclusion, Facts, Plan, PlanInput,
+    RankWeights, Score, plan,
 };
 pub use pool::{
     AUDIT_KEPT_MAX, AuditPage, AuditRecord, DEVICE_NAME_BYTES_MAX, DEVICES_MAX, Device, DeviceUse, GANG_MAX,

@@ -13,8 +13,10 @@ use crate::request::ResourceRequest;
 
 /// Most offers a plan keeps to try, in order.
 pub const ATTEMPTS_MAX: usize = 16;
-/// Most excluded offers a plan spells out; all are counted.
-pub const EXCLUSIONS_SHOWN_MAX: usize = 64;
+/// Most excluded offers of one reason that a plan spells out; all are counted.
+pub const EXCLUSIONS_SHOWN_MAX: usize = 8;
+/// The rule that a [`Exclusion::Policy`] names when no rule denies, but none allows either.
+pub const DEFAULT_DENY: &str = "default";
 /// Candidates sorted in one go.
 const SORTED_AT_ONCE: usize = 256;
 
@@ -105,6 +107,7 @@ impl Exclusion {
     #[must_use]
     pub fn knob(&self) -> String {
         match self {
+            Self::Policy { rule, .. } if rule == DEFAULT_DENY => "a policy rule that allows it".to_owned(),
             Self::Policy { rule, .. } => format!("ask the owner of rule {rule}, or choose what it allows"),
             Self::Price { hourly, .. } => format!("max_hourly: {hourly}"),
             Self::PriceUnknown => "a catalog that states the price".to_owned(),
@@ -203,7 +206,7 @@ pub struct Plan {
     pub attempts: Vec<Attempt>,
     /// How many offers were left out, by reason.
     pub excluded_counts: BTreeMap<String, u64>,
-    /// Some of them, spelt out: at most [`EXCLUSIONS_SHOWN_MAX`].
+    /// Some of them, spelt out: at most [`EXCLUSIONS_SHOWN_MAX`] of each reason.
     pub excluded: Vec<Excluded>,
     /// The dearest attempt for the whole duration: what a budget must hold. `None` without attempts.
     pub worst_case: Option<Money>,
@@ -475,7 +478,7 @@ impl Tally {
 
     /// Counts an offer; its text is only made while there is room to show it.
     fn exclude_offer(&mut self, offer: &Offer, why: Exclusion) {
-        if self.shown.len() < EXCLUSIONS_SHOWN_MAX {
+        if self.has_room(&why) {
             let key: OfferKey = offer.key();
             self.exclude(key.to_string(), why);
         } else {
@@ -484,9 +487,16 @@ impl Tally {
     }
 
     fn exclude(&mut self, offer: String, why: Exclusion) {
+        let room = self.has_room(&why);
         self.count(why.name(), 1);
-        if self.shown.len() < EXCLUSIONS_SHOWN_MAX {
+        if room {
             self.shown.push(Excluded { offer, included_by: why.knob(), why });
         }
+    }
+
+    /// Each reason has its own room, so that a common one never hides a telling one.
+    fn has_room(&self, why: &Exclusion) -> bool {
+        let so_far = self.counts.get(why.name()).copied().unwrap_or(0);
+        usize::try_from(so_far).is_ok_and(|so_far| so_far < EXCLUSIONS_SHOWN_MAX)
     }
 }

@@ -16,6 +16,20 @@ use serde_json::{Value, json};
 /// Most offers, exclusions and GPUs shown in lines.
 const LINES_MAX: usize = 8;
 
+/// The reasons for leaving an offer out that a reader can do something about, the most telling first.
+const REASONS_SHOWN: [&str; 10] = [
+    "provider-down",
+    "policy",
+    "quota",
+    "price",
+    "price-unknown",
+    "budget",
+    "stock",
+    "region",
+    "kind",
+    "shape",
+];
+
 /// One thing to tell.
 pub enum Told<'a> {
     /// The opening.
@@ -350,13 +364,10 @@ fn quotes_text(out: &mut String, record: &PlanRecord, took: Duration) -> std::fm
             plan.excluded_counts.iter().map(|(why, count)| format!("{count} {why}")).collect();
         writeln!(out, "              not offered: {}", counts.join(", "))?;
     }
-    let mut shown = std::collections::BTreeMap::<&str, usize>::new();
-    for excluded in &plan.excluded {
-        let count = shown.entry(excluded.why.name()).or_default();
-        *count += 1;
-        // Two of each reason are enough to see what would include them.
-        if *count <= 2 {
-            writeln!(out, "              - {}: {}", excluded.offer, excluded.why.name())?;
+    for reason in REASONS_SHOWN {
+        // One of each reason is enough to see what would include the others.
+        if let Some(excluded) = plan.excluded.iter().find(|excluded| excluded.why.name() == reason) {
+            writeln!(out, "              - {reason}: {}", excluded.offer)?;
             writeln!(out, "                included by {}", excluded.included_by)?;
         }
     }
