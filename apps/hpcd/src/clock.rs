@@ -48,6 +48,12 @@ pub struct HostEnvironment {
 }
 
 impl HostEnvironment {
+    /// How time passes.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.pace
+    }
+
     /// Ids come from `stream` by counting: a stream must never be used by two runs over the same data.
     #[must_use]
     pub fn new(sim: Arc<SimWorld>, pace: Pace, stream: [u8; 32]) -> Self {

@@ -11,7 +11,7 @@ use hpc_rpc::quic::{QuicError, QuicServerBuilder};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::clock::wall_now;
+use crate::clock::{Pace, wall_now};
 use crate::metrics::Metrics;
 use crate::services::{Api, JOIN_PATH};
 use crate::telemetry::Ingest;
@@ -97,7 +97,7 @@ impl Daemon {
         world.set_telemetry_addr(telemetry_addr.to_string());
         let api_stop = wait(stopped.clone());
         let telemetry_stop = wait(stopped.clone());
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(async move {
                 if let Err(error) = server.serve_with_shutdown(api_stop).await {
                     tracing::error!(%error, "the control API stopped");
@@ -108,8 +108,11 @@ impl Daemon {
                     tracing::error!(%error, "telemetry stopped");
                 }
             }),
-            tokio::spawn(keep_in_step(Arc::clone(&world), Metrics::registered()?, stopped)),
         ];
+        if world.pace() == Pace::Wall {
+            // Where time passes only when told to, whoever tells it reconciles as well: one seed, one story.
+            tasks.push(tokio::spawn(keep_in_step(Arc::clone(&world), Metrics::registered()?, stopped)));
+        }
         Ok(Self { world, api: api_addr, telemetry: telemetry_addr, stop, tasks })
     }
 

@@ -213,6 +213,12 @@ impl World {
         self.environment.now()
     }
 
+    /// How time passes here.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.environment.pace()
+    }
+
     /// Lets virtual time pass.
     ///
     /// # Errors

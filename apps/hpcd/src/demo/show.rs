@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hpc_audit::Recorded;
-use hpc_broker::{Cost, DecisionRecord, LeaseRecord, PlanRecord, Progress, TeamBudget};
+use hpc_broker::{Cost, DecisionRecord, EndReason, LeaseRecord, PlanRecord, Progress, TeamBudget};
 use hpc_provider_sim::CatalogReport;
 use hpc_resources::{Money, OfferKind, ProviderId, ResourceRequest};
 use hpc_timeseries::SeriesSet;
@@ -123,6 +123,8 @@ pub struct CostTold<'a> {
     pub running: &'a Cost,
     /// At its end.
     pub lease: &'a LeaseRecord,
+    /// Interruptions that the simulated clouds announced.
+    pub interruptions: usize,
     /// By the simulated cloud.
     pub billed: Money,
     /// The team's budget afterwards.
@@ -282,8 +284,11 @@ impl Told<'_> {
                 "batches": batches, "points_stored": accepted, "points_refused": rejected,
                 "gpus": newest(gpu), "gpus_simulated": true, "host": newest(host), "host_simulated": false})
             }
-            Self::Cost(told) => json!({"step": "cost", "running": told.running, "settled": told.lease.cost,
-                "billed_by_the_simulated_cloud": told.billed, "budget": told.budget, "simulated": true}),
+            Self::Cost(told) => {
+                json!({"step": "cost", "running": told.running, "end_reason": told.lease.end_reason,
+                "interruptions": told.interruptions, "settled": told.lease.cost,
+                "billed_by_the_simulated_cloud": told.billed, "budget": told.budget, "simulated": true})
+            }
             Self::Audit(told) => {
                 json!({"step": "audit", "entries": told.entries, "proven": told.proven.len(),
                 "verified": true, "key": told.key, "folder": told.folder})
@@ -440,13 +445,19 @@ fn telemetry_text(out: &mut String, gpu: &SeriesSet, host: &SeriesSet) -> std::f
 }
 
 fn cost_text(out: &mut String, told: &CostTold<'_>) -> std::fmt::Result {
-    let CostTold { running, lease, billed, budget } = told;
+    let CostTold { running, lease, interruptions, billed, budget } = told;
     let since = running.since.map_or(0, |since| running.as_of.duration_since(since).as_secs());
     let minutes = duration(u64::try_from(since).unwrap_or(0));
     let rest = format!("{} accrued in {minutes} of virtual time at {}/h", running.accrued, running.hourly);
     out.push_str(&head(8, "cost", &rest));
     let settled = lease.cost.map_or_else(|| "unsettled".to_owned(), |cost| cost.to_string());
-    writeln!(out, "              projected {}; released: settled {settled}", running.projected)?;
+    if lease.end_reason == Some(EndReason::Reclaimed) {
+        writeln!(
+            out,
+            "              {interruptions} interruption(s) announced; the provider took the instances back"
+        )?;
+    }
+    writeln!(out, "              projected {}; ended: settled {settled}", running.projected)?;
     writeln!(out, "              the simulated cloud bills {billed}: the same to the last nano-unit")?;
     if let Some(budget) = budget {
         writeln!(

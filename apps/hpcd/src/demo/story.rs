@@ -26,8 +26,8 @@ use crate::world::{World, WorldOptions};
 const BATCHES: u32 = 4;
 /// Time between two batches.
 const BETWEEN_BATCHES: Duration = Duration::from_millis(150);
-/// How much virtual time passes while the lease is held.
-const HELD: Duration = Duration::from_secs(600);
+/// How much virtual time passes while the lease is held: longer than the reclaimed instance of one story lives.
+const HELD: Duration = Duration::from_secs(660);
 /// Life of the node's invitation.
 const INVITATION: Duration = Duration::from_secs(300);
 
@@ -203,6 +203,8 @@ async fn cost(
 ) -> Result<LeaseRecord, HpcError> {
     world.pass(HELD)?;
     let running = world.broker.cost(you, &lease.id).await?;
+    // What the daemon's loop does every two seconds: by now the provider may have taken the instances back.
+    let looked = world.reconcile().await?;
     let released = world.broker.release(you, &lease.id).await?.lease;
     let mut billed = Money::from_nanos(0, lease.hold.currency());
     for line in world.sim.bill() {
@@ -215,6 +217,7 @@ async fn cost(
     let budget = world.broker.budgets().await?.into_iter().find(|budget| budget.team == lease.team);
     voice.tell(&Told::Cost(CostTold {
         running: &running,
+        interruptions: looked.interruptions,
         lease: &released,
         billed,
         budget: budget.as_ref(),
