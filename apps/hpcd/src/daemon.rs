@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hpc_audit::AuditLog;
 use hpc_auth::PeerPolicy;
 use hpc_error::{HpcError, codes};
 use hpc_rpc::grpc::{GrpcError, GrpcServerBuilder};
@@ -149,6 +150,7 @@ async fn wait(mut stopped: watch::Receiver<bool>) {
 async fn keep_in_step(world: Arc<World>, metrics: Metrics, mut stopped: watch::Receiver<bool>) {
     let mut rounds = tokio::time::interval(ROUND);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut signed = 0;
     loop {
         tokio::select! {
             _ = rounds.tick() => {}
@@ -164,6 +166,14 @@ async fn keep_in_step(world: Arc<World>, metrics: Metrics, mut stopped: watch::R
         }
         if let Err(error) = world.identity.renew_if_due(wall_now()).await {
             tracing::error!(%error, "the daemon's certificate could not be renewed");
+        }
+        // Entries are durable when they are appended; a checkpoint at most one round later proves them to others.
+        let size = world.audit.size();
+        if size > signed {
+            match world.audit.checkpoint().await {
+                Ok(checkpoint) => signed = checkpoint.checkpoint().size,
+                Err(error) => tracing::error!(%error, "the audit log could not be signed"),
+            }
         }
         if let Err(error) = metrics.observe(&world).await {
             tracing::warn!(%error, "metrics are behind");
