@@ -67,12 +67,17 @@ pub(crate) async fn serve(
         }
     }
 
-    endpoint.set_server_config(None); // from here on new connections are refused
     drain.send_replace(true);
     let mut drained = Drained::default();
-    let by = tokio::time::Instant::now() + shared.limits.drain;
-    while let Ok(Some(_)) = tokio::time::timeout_at(by, connections.join_next()).await {
-        drained.finished += 1;
+    let grace = tokio::time::sleep(shared.limits.drain);
+    let mut grace = pin!(grace);
+    while !connections.is_empty() {
+        tokio::select! {
+            _ = connections.join_next() => drained.finished += 1,
+            // Refused aloud: a client that hears nothing would wait for its own time limit.
+            Some(incoming) = endpoint.accept() => incoming.refuse(),
+            () = &mut grace => break,
+        }
     }
     drained.cut = connections.len();
     connections.shutdown().await;
