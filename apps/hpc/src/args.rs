@@ -73,7 +73,7 @@ pub(crate) enum Command {
     /// Ask for capacity: plan, then apply
     #[command(
         subcommand,
-        before_help = "Examples:\n  hpc request plan --gpu a100:8 --for 4h --max-hourly 40\n  \
+        before_help = "Examples:\n  hpc request plan --gpu a100-80gb:8 --for 4h --max-hourly 40\n  \
         hpc request apply pln_...\n  hpc request list"
     )]
     Request(Request),
@@ -144,7 +144,7 @@ pub(crate) enum Command {
 pub(crate) enum Request {
     /// Judge and price a request. Spends nothing
     #[command(before_help = "Examples:\n  hpc request plan --gpu h100:8 --spot --for 2h --max-hourly 30\n  \
-        hpc request plan --file my.yaml\n  hpc request plan --gpu a100:16 --instances-max 2 -o json")]
+        hpc request plan --file my.yaml\n  hpc request plan --gpu h200:16 --instances-max 2 -o json")]
     Plan(Box<PlanArgs>),
     /// Carry a plan out
     #[command(
@@ -363,7 +363,8 @@ pub(crate) struct SearchArgs {
 }
 
 #[derive(Debug, Clone, Default, Args)]
-#[group(id = "which", required = true, multiple = false, args = ["lease", "request", "index"])]
+#[group(skip)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["lease", "request", "index"]))]
 pub(crate) struct ProofArgs {
     /// Everything about this lease
     #[arg(long)]

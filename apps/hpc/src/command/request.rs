@@ -40,6 +40,7 @@ pub(super) async fn run(
             print(&document, screen).map(|_| 0)
         }
         Request::Explain { plan, rule } => {
+            let plan = checked_id(PlanId::parse(plan))?;
             let session = Session::open(around, global).await?;
             explain(&session, &plan, rule, screen).await
         }
@@ -185,7 +186,7 @@ async fn lease(
 }
 
 fn question(record: &PlanRecord) -> String {
-    let hold = record.plan.worst_case.map_or_else(|| "the money".to_owned(), text::money);
+    let hold = render::plan::hold(record).map_or_else(|| "the money".to_owned(), text::money);
     let simulated = if record.plan.simulated { " (SIMULATED)" } else { "" };
     format!("Hold {hold} and start {}{simulated}?", render::plan::in_short(record))
 }
@@ -257,11 +258,10 @@ fn rows_table(rows: &[RequestRow], wide: bool) -> String {
 
 async fn explain(
     session: &Session,
-    plan: &str,
+    plan: &PlanId,
     rule: Option<String>,
     screen: &mut Screen<'_>,
 ) -> Result<u8, HpcError> {
-    let plan = checked_id(PlanId::parse(plan))?;
     let message = v1::ExplainRequest { plan_id: plan.to_string(), rule: rule.unwrap_or_default() };
     let document = session.requests().explain(session.call(message)).await.map_err(failure)?.into_inner();
     if screen.format.is_json() {

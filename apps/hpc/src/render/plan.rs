@@ -254,13 +254,18 @@ fn detail(why: &Exclusion) -> String {
 }
 
 fn money(record: &PlanRecord) -> String {
-    let Some(worst) = record.plan.worst_case else { return String::new() };
+    let (Some(worst), Some(hold)) = (record.plan.worst_case, hold(record)) else { return String::new() };
     let left = match record.team_left {
         Some(left) => format!("from team {} ({} left)", record.team, text::money(left)),
         None => format!("from team {}, which has no budget", record.team),
     };
-    let worst = text::money(worst);
-    format!("{}   hold {worst} {left}   worst case {worst}   hard stop {worst}\n", paint(HEAD, "Money"))
+    let (worst, hold) = (text::money(worst), text::money(hold));
+    format!("{}   hold {hold} {left}   worst case {worst}   hard stop {hold}\n", paint(HEAD, "Money"))
+}
+
+/// What an apply will hold; a daemon that does not say holds the worst case.
+pub(crate) fn hold(record: &PlanRecord) -> Option<hpc_resources::Money> {
+    record.hold.or(record.plan.worst_case)
 }
 
 fn next(record: &PlanRecord) -> String {

@@ -1,0 +1,357 @@
+//! A daemon that answers what it was told to, and remembers what it was asked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use hpc::context::{self, Context};
+use hpc_auth::cert::{
+    CaCert, ServiceIdentity, generate_ca_cert, generate_signed_cert, generate_signed_cert_at,
+};
+use hpc_identity::SpiffeId;
+use hpc_rpc::grpc::GrpcServerBuilder;
+use hpc_rpc::grpc::control::v1 as rpc;
+use hpc_types::control::v1::{self, Document};
+use jiff::Timestamp;
+use serde::Serialize;
+use tonic::{Request, Response, Status};
+
+/// What came of one invocation, styles stripped.
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: u8,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs `hpc` with the home of contexts `home` and no terminal.
+pub fn hpc(home: &Path, args: &[&str]) -> Outcome {
+    run(home, args, None)
+}
+
+/// Runs `hpc` with a person who types `answer`.
+pub fn hpc_answering(home: &Path, args: &[&str], answer: &str) -> Outcome {
+    run(home, args, Some(answer))
+}
+
+fn run(home: &Path, args: &[&str], answer: Option<&str>) -> Outcome {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut input = answer.map(str::as_bytes);
+    let io = hpc::Io {
+        out: &mut out,
+        err: &mut err,
+        input: input.as_mut().map(|input| input as &mut dyn std::io::BufRead),
+    };
+    let around = hpc::Surroundings { home: Ok(home.to_owned()), now: hpc::now };
+    let code = hpc::run(std::iter::once("hpc").chain(args.iter().copied()), &around, io);
+    let plain = |bytes: Vec<u8>| anstream::adapter::strip_str(&String::from_utf8(bytes).unwrap()).to_string();
+    Outcome { code, out: plain(out), err: plain(err) }
+}
+
+/// What the daemon answers, by method.
+#[derive(Default)]
+pub struct Answers {
+    documents: BTreeMap<&'static str, Result<Vec<Document>, Status>>,
+    events: Vec<Result<v1::ApplyEvent, Status>>,
+    hang_after_events: bool,
+}
+
+impl Answers {
+    pub fn with<T: Serialize>(mut self, method: &'static str, schema: &str, values: &[T]) -> Self {
+        let documents = values.iter().map(|value| Document::write(schema, value).unwrap()).collect();
+        self.documents.insert(method, Ok(documents));
+        self
+    }
+
+    pub fn raw(mut self, method: &'static str, schema: &str, json: &str) -> Self {
+        let document = Document { schema: schema.to_owned(), json: json.to_owned().into() };
+        self.documents.insert(method, Ok(vec![document]));
+        self
+    }
+
+    pub fn failing(mut self, method: &'static str, error: impl Into<Status>) -> Self {
+        self.documents.insert(method, Err(error.into()));
+        self
+    }
+
+    pub fn progress<T: Serialize>(mut self, value: &T) -> Self {
+        let event =
+            Some(v1::apply_event::Event::Progress(Document::write("hpc.progress/v1", value).unwrap()));
+        self.events.push(Ok(v1::ApplyEvent { event, receipts: Vec::new() }));
+        self
+    }
+
+    pub fn lease<T: Serialize>(mut self, value: &T) -> Self {
+        let event = Some(v1::apply_event::Event::Lease(Document::write("hpc.lease/v1", value).unwrap()));
+        self.events.push(Ok(v1::ApplyEvent { event, receipts: receipts() }));
+        self
+    }
+
+    pub fn apply_failing(mut self, error: impl Into<Status>) -> Self {
+        self.events.push(Err(error.into()));
+        self
+    }
+
+    pub fn hanging(mut self) -> Self {
+        self.hang_after_events = true;
+        self
+    }
+}
+
+fn receipts() -> Vec<v1::Receipt> {
+    vec![v1::Receipt { index: 41, leaf_hash: vec![0; 32].into(), tree_size: 57 }]
+}
+
+/// A running daemon and the home of a context for it.
+pub struct Daemon {
+    pub home: tempfile::TempDir,
+    pub context: Context,
+    pub ca: CaCert,
+    seen: Arc<Mutex<Vec<(&'static str, String)>>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Daemon {
+    pub fn start(answers: Answers) -> Self {
+        let ca = generate_ca_cert("test authority").unwrap();
+        let server = generate_signed_cert(&ServiceIdentity::new("hpcd"), &ca).unwrap();
+        let server_id = server.id().clone();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let api = Api { answers: Arc::new(answers), seen: Arc::clone(&seen) };
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let address = runtime.block_on(async {
+            let server = GrpcServerBuilder::new("127.0.0.1:0")
+                .with_tls(server)
+                .unwrap()
+                .with_client_auth(&ca)
+                .unwrap()
+                .add_service(rpc::request_service_server::RequestServiceServer::new(api.clone()))
+                .add_service(rpc::lease_service_server::LeaseServiceServer::new(api.clone()))
+                .add_service(rpc::cost_service_server::CostServiceServer::new(api.clone()))
+                .add_service(rpc::audit_service_server::AuditServiceServer::new(api.clone()))
+                .add_service(rpc::policy_service_server::PolicyServiceServer::new(api.clone()))
+                .add_service(rpc::node_service_server::NodeServiceServer::new(api.clone()))
+                .add_service(rpc::system_service_server::SystemServiceServer::new(api))
+                .build()
+                .unwrap();
+            let address = server.local_addr();
+            tokio::spawn(server.serve());
+            address
+        });
+        let context = Context {
+            name: "dev".to_owned(),
+            endpoint: format!("https://{address}"),
+            server_id,
+            dev: true,
+            written_at: hpc::now(),
+            data: None,
+            audit_key: None,
+        };
+        let home = tempfile::tempdir().unwrap();
+        let daemon = Self { home, context, ca, seen, _runtime: runtime };
+        daemon.write_context(&daemon.context);
+        daemon
+    }
+
+    /// Writes a context for this daemon with a certificate of its authority.
+    pub fn write_context(&self, context: &Context) {
+        write_context(self.home.path(), context, &self.ca, hpc::now());
+    }
+
+    pub fn hpc(&self, args: &[&str]) -> Outcome {
+        hpc(self.home.path(), args)
+    }
+
+    pub fn hpc_answering(&self, args: &[&str], answer: &str) -> Outcome {
+        hpc_answering(self.home.path(), args, answer)
+    }
+
+    /// What was asked, in order.
+    pub fn seen(&self) -> Vec<(&'static str, String)> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+/// Writes a context with a certificate that is valid for a day from `from`.
+pub fn write_context(home: &Path, context: &Context, ca: &CaCert, from: Timestamp) {
+    let you = SpiffeId::new(ca.trust_domain(), ["user", "you"]).unwrap();
+    let svid =
+        generate_signed_cert_at(&you.into(), ca, std::time::Duration::from_secs(86_400), from).unwrap();
+    context::write(home, context, &svid, &ca.bundle(), false).unwrap();
+}
+
+#[derive(Clone)]
+struct Api {
+    answers: Arc<Answers>,
+    seen: Arc<Mutex<Vec<(&'static str, String)>>>,
+}
+
+impl Api {
+    fn many<T: std::fmt::Debug>(
+        &self,
+        method: &'static str,
+        request: &Request<T>,
+    ) -> Result<Vec<Document>, Status> {
+        self.seen.lock().unwrap().push((method, format!("{:?}", request.get_ref())));
+        self.answers
+            .documents
+            .get(method)
+            .cloned()
+            .unwrap_or_else(|| Err(Status::unimplemented(format!("the test has no answer to {method}"))))
+    }
+
+    fn one<T: std::fmt::Debug>(
+        &self,
+        method: &'static str,
+        request: &Request<T>,
+    ) -> Result<Response<Document>, Status> {
+        Ok(Response::new(self.many(method, request)?.remove(0)))
+    }
+
+    fn page(
+        &self,
+        method: &'static str,
+        request: &Request<v1::ListRequest>,
+    ) -> Result<Response<v1::ListResponse>, Status> {
+        let items = self.many(method, request)?;
+        let asked = usize::try_from(request.get_ref().page_size).unwrap();
+        let start: usize = request.get_ref().page_token.parse().unwrap_or(0);
+        let end = items.len().min(start + asked);
+        let next_page_token = if end < items.len() { end.to_string() } else { String::new() };
+        Ok(Response::new(v1::ListResponse { items: items[start..end].to_vec(), next_page_token }))
+    }
+}
+
+type Events = Pin<Box<dyn tokio_stream::Stream<Item = Result<v1::ApplyEvent, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl rpc::request_service_server::RequestService for Api {
+    type ApplyStream = Events;
+
+    async fn plan(&self, request: Request<v1::PlanRequest>) -> Result<Response<v1::PlanResponse>, Status> {
+        let plan = self.many("plan", &request)?.pop();
+        let asked = request.into_inner().request.unwrap();
+        self.seen.lock().unwrap().push(("plan.request", String::from_utf8(asked.json.to_vec()).unwrap()));
+        Ok(Response::new(v1::PlanResponse { plan, receipts: receipts() }))
+    }
+    async fn apply(&self, request: Request<v1::ApplyRequest>) -> Result<Response<Events>, Status> {
+        self.seen.lock().unwrap().push(("apply", request.into_inner().plan_id));
+        let events = tokio_stream::iter(self.answers.events.clone());
+        if self.answers.hang_after_events {
+            return Ok(Response::new(Box::pin(tokio_stream::StreamExt::chain(
+                events,
+                tokio_stream::pending(),
+            ))));
+        }
+        Ok(Response::new(Box::pin(events)))
+    }
+    async fn approve(
+        &self,
+        request: Request<v1::ApproveRequest>,
+    ) -> Result<Response<v1::ApproveResponse>, Status> {
+        let approval = self.many("approve", &request)?.pop();
+        Ok(Response::new(v1::ApproveResponse { approval, receipts: receipts() }))
+    }
+    async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
+        self.page("requests", &request)
+    }
+    async fn show(&self, request: Request<v1::ShowRequest>) -> Result<Response<Document>, Status> {
+        self.one("show", &request)
+    }
+    async fn explain(&self, request: Request<v1::ExplainRequest>) -> Result<Response<Document>, Status> {
+        self.one("explain", &request)
+    }
+}
+
+#[tonic::async_trait]
+impl rpc::lease_service_server::LeaseService for Api {
+    async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
+        self.page("leases", &request)
+    }
+    async fn show(&self, request: Request<v1::ShowRequest>) -> Result<Response<Document>, Status> {
+        self.one("lease", &request)
+    }
+    async fn release(
+        &self,
+        request: Request<v1::ReleaseRequest>,
+    ) -> Result<Response<v1::ReleaseResponse>, Status> {
+        let lease = self.many("release", &request)?.pop();
+        Ok(Response::new(v1::ReleaseResponse { lease, receipts: receipts() }))
+    }
+}
+
+#[tonic::async_trait]
+impl rpc::cost_service_server::CostService for Api {
+    async fn show(&self, request: Request<v1::ShowCostRequest>) -> Result<Response<Document>, Status> {
+        self.one("cost", &request)
+    }
+}
+
+#[tonic::async_trait]
+impl rpc::audit_service_server::AuditService for Api {
+    async fn search(
+        &self,
+        request: Request<v1::SearchRequest>,
+    ) -> Result<Response<v1::SearchResponse>, Status> {
+        let entries = self.many("search", &request)?;
+        let asked = request.into_inner();
+        // The entries stand at the indices 0, 1, 2 ...
+        let start = asked.after_index.map_or(0, |after| usize::try_from(after).unwrap() + 1);
+        // Two at a time, so that paging is seen.
+        let end = entries.len().min(start + usize::try_from(asked.limit).unwrap().min(2));
+        let next_after_index = (end < entries.len()).then(|| u64::try_from(end).unwrap() - 1);
+        let tree_size = u64::try_from(entries.len()).unwrap();
+        Ok(Response::new(v1::SearchResponse {
+            entries: entries[start..end].to_vec(),
+            next_after_index,
+            tree_size,
+        }))
+    }
+    async fn proof(&self, request: Request<v1::ProofRequest>) -> Result<Response<Document>, Status> {
+        self.one("proof", &request)
+    }
+    async fn checkpoint(
+        &self,
+        request: Request<v1::CheckpointRequest>,
+    ) -> Result<Response<Document>, Status> {
+        self.one("checkpoint", &request)
+    }
+}
+
+#[tonic::async_trait]
+impl rpc::policy_service_server::PolicyService for Api {
+    async fn show(&self, request: Request<v1::ShowPolicyRequest>) -> Result<Response<Document>, Status> {
+        self.one("policy", &request)
+    }
+}
+
+#[tonic::async_trait]
+impl rpc::node_service_server::NodeService for Api {
+    async fn join(&self, _: Request<v1::JoinRequest>) -> Result<Response<v1::JoinResponse>, Status> {
+        Err(Status::unimplemented("the client never joins"))
+    }
+    async fn join_token(
+        &self,
+        request: Request<v1::JoinTokenRequest>,
+    ) -> Result<Response<v1::JoinTokenResponse>, Status> {
+        self.seen.lock().unwrap().push(("join_token", request.into_inner().node_name));
+        let expires_at = Some(prost_types::Timestamp { seconds: 1_795_446_000, nanos: 0 });
+        Ok(Response::new(v1::JoinTokenResponse { token: "hpcjoin1secret".to_owned(), expires_at }))
+    }
+}
+
+#[tonic::async_trait]
+impl rpc::system_service_server::SystemService for Api {
+    async fn info(&self, request: Request<v1::InfoRequest>) -> Result<Response<Document>, Status> {
+        self.one("info", &request)
+    }
+    async fn health(&self, _: Request<v1::HealthRequest>) -> Result<Response<v1::HealthResponse>, Status> {
+        let reason = match self.answers.documents.get("health") {
+            Some(Err(status)) => status.message().to_owned(),
+            _ => String::new(),
+        };
+        Ok(Response::new(v1::HealthResponse { serving: reason.is_empty(), reason }))
+    }
+}

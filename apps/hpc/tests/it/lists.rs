@@ -1,0 +1,172 @@
+//! Lists and single records: leases, requests, costs, policies, tokens; empty ones too.
+
+use hpc_broker::LeaseState;
+use hpc_error::{HpcError, codes};
+
+use crate::fake::{Answers, Daemon};
+use crate::fixtures::{cost, info, lease, request_row};
+
+fn leases(leases: &[hpc_broker::LeaseRecord]) -> Daemon {
+    Daemon::start(Answers::default().with("leases", "hpc.lease/v1", leases).with(
+        "info",
+        "hpc.info/v1",
+        &[info()],
+    ))
+}
+
+#[test]
+fn leases_are_a_table_without_the_ended_ones() {
+    let daemon = leases(&[lease(LeaseState::Active), lease(LeaseState::Released)]);
+    let outcome = daemon.hpc(&["lease", "list"]);
+    let want = "\
+lease     state   provider  zone      type         kind  n   per hour  ends in  team
+lse_3vx9  active  sim-aws   use1-az2  p5.48xlarge  spot  1  24.10 USD  2 h      ml
+";
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, want));
+    assert_eq!(outcome.err, "1 ended lease not shown: --all\n");
+    let all = daemon.hpc(&["lease", "list", "--all", "-o", "wide"]);
+    assert_eq!(all.out.lines().count(), 3);
+    assert!(all.out.contains("4.02 USD") && all.out.contains("simulated"), "{}", all.out);
+}
+
+#[test]
+fn lists_are_paged_and_end_at_the_limit() {
+    let many: Vec<_> = (0..2_500).map(|_| lease(LeaseState::Active)).collect();
+    let daemon = leases(&many);
+    let lines = |limit: &str| {
+        let outcome = daemon.hpc(&["lease", "list", "-o", "ndjson", "--limit", limit]);
+        (outcome.out.lines().count(), outcome.err.contains("there are more"))
+    };
+    assert_eq!(lines("10"), (10, true));
+    assert_eq!(lines("1500"), (1_500, true));
+    assert_eq!(lines("2500"), (2_500, false));
+    assert_eq!(lines("9999"), (2_500, false));
+}
+
+#[test]
+fn empty_lists_are_empty_arrays_or_a_hint() {
+    let nothing: [serde_json::Value; 0] = [];
+    let daemon = Daemon::start(
+        Answers::default()
+            .with("leases", "hpc.lease/v1", &nothing)
+            .with("requests", "hpc.request-row/v1", &nothing)
+            .with("search", "hpc.audit-entry/v1", &nothing),
+    );
+    for args in [["lease", "list"], ["request", "list"], ["audit", "search"]] {
+        let table = daemon.hpc(&args);
+        assert_eq!((table.code, table.out.as_str()), (0, ""));
+        assert!(!table.err.is_empty());
+        let json = daemon.hpc(&[&args[..], &["-o", "json"]].concat());
+        assert_eq!((json.code, json.out.as_str()), (0, "[]\n"));
+        let ndjson = daemon.hpc(&[&args[..], &["-o", "ndjson"]].concat());
+        assert_eq!((ndjson.code, ndjson.out.as_str()), (0, ""));
+    }
+}
+
+#[test]
+fn a_list_in_json_is_one_array_of_what_was_sent() {
+    let daemon = leases(&[lease(LeaseState::Active), lease(LeaseState::Pending)]);
+    let outcome = daemon.hpc(&["lease", "list", "-o", "json"]);
+    let read: Vec<hpc_broker::LeaseRecord> = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(read, [lease(LeaseState::Active), lease(LeaseState::Pending)]);
+}
+
+#[test]
+fn one_lease_tells_its_story() {
+    let daemon = Daemon::start(
+        Answers::default().with("release", "hpc.lease/v1", &[lease(LeaseState::Released)]).with(
+            "info",
+            "hpc.info/v1",
+            &[info()],
+        ),
+    );
+    let outcome = daemon.hpc(&["lease", "release", "lse_3vx9"]);
+    let want = "\
+lse_3vx9 released   SIMULATED
+  where    sim-aws us-east-1 use1-az2
+  what     1 x p5.48xlarge spot
+  who      spiffe://hpc.internal/user/you, team ml
+  from     pln_7qk4 (request req_01)
+  created  2026-11-23 20:41:10 UTC
+  active   2026-11-23 20:41:48 UTC
+  ended    2026-11-23 20:51:10 UTC, somebody released it
+  hold     48.20 USD
+  cost     4.02 USD
+  idle     released after 15 m without work
+  failed   sim-gcp/us-central1/us-central1-a/a3-highgpu-8g/spot: no capacity
+";
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, want));
+    assert_eq!(outcome.err, "  recorded  audit 41\n");
+}
+
+#[test]
+fn requests_show_what_became_of_them() {
+    let daemon = Daemon::start(Answers::default().with("requests", "hpc.request-row/v1", &[request_row()]));
+    let outcome = daemon.hpc(&["request", "list"]);
+    let want = "\
+request  plan      state              name      gpu     for  created
+req_01   pln_7qk4  applied, lse_3vx9  finetune  h100:8  2 h  2026-11-23 20:41:10 UTC
+";
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, want));
+}
+
+#[test]
+fn costs_say_what_they_rest_on() {
+    let daemon = Daemon::start(Answers::default().with("cost", "hpc.cost/v1", &[cost()]));
+    let outcome = daemon.hpc(&["cost", "show", "lse_3vx9"]);
+    let want = "\
+lse_3vx9 active   as of 2026-11-23 20:53:48 UTC   SIMULATED
+accrued 4.8201 USD (12 m so far)   now 24.10 USD/h   projected 48.20 USD   hold 48.20 USD
+";
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, want));
+    let overview = serde_json::json!({
+        "leases": [cost()], "complete": true,
+        "budgets": [{"team": "ml", "limit": "1000.00 USD", "spent": "4.02 USD", "held": "48.20 USD", "left": "947.78 USD"}],
+    });
+    let daemon = Daemon::start(Answers::default().with("cost", "hpc.cost-overview/v1", &[overview]));
+    let outcome = daemon.hpc(&["cost", "show"]);
+    let want = "\
+lease     state   team     accrued   per hour  projected       hold
+lse_3vx9  active  ml    4.8201 USD  24.10 USD  48.20 USD  48.20 USD
+
+team        limit     spent       held        left
+ml    1000.00 USD  4.02 USD  48.20 USD  947.78 USD
+";
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, want));
+}
+
+#[test]
+fn policies_are_shown_as_yaml() {
+    let shown = serde_json::json!({
+        "digest": "9f2c", "built_in": true, "rules": 9,
+        "documents": [{"name": "starter.yaml", "text": "kind: Policy\n"}, {"name": "access.yaml", "text": "kind: Policy"}],
+    });
+    let daemon = Daemon::start(Answers::default().with("policy", "hpc.policy/v1", &[shown]));
+    let outcome = daemon.hpc(&["policy", "show"]);
+    let want = "# 9 rules, the starter set, digest 9f2c\n---\n# starter.yaml\nkind: Policy\n---\n# access.yaml\nkind: Policy\n";
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, want));
+}
+
+#[test]
+fn a_token_is_data_and_its_handling_is_talk() {
+    let daemon = Daemon::start(Answers::default());
+    let outcome = daemon.hpc(&["node", "join-token", "node-7", "--ttl", "5m"]);
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, "hpcjoin1secret\n"));
+    assert!(outcome.err.contains("node-7") && !outcome.err.contains("hpcjoin1secret"));
+    let json = daemon.hpc(&["node", "join-token", "node-7", "-o", "json"]);
+    let read: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(read["token"], "hpcjoin1secret");
+}
+
+#[test]
+fn refusals_keep_their_code() {
+    let daemon = Daemon::start(
+        Answers::default()
+            .failing("lease", HpcError::coded(&codes::LSE_NOT_YOURS, "it is of team b"))
+            .failing("leases", tonic::Status::unavailable("going away")),
+    );
+    let outcome = daemon.hpc(&["lease", "show", "lse_1"]);
+    assert_eq!(outcome.code, 3);
+    assert_eq!(outcome.err, "error (HPC-LSE-0005): it is of team b\n  try: ask its owner to release it\n");
+    assert_eq!(daemon.hpc(&["lease", "list"]).code, 10);
+}

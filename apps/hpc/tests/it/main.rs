@@ -1,0 +1,21 @@
+//! The client as a whole: every command against a daemon that answers what the test says, over mutual TLS.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and its modules are for itself"
+)]
+
+mod audit;
+mod contexts;
+mod doctor;
+mod fake;
+mod fixtures;
+mod grammar;
+mod lists;
+mod plans;
+mod policies;
+mod spending;
