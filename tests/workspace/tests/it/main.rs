@@ -10,5 +10,6 @@
 )]
 
 mod arrow;
+mod snippets;
 mod suites;
 mod wrappers;
