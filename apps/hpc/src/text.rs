@@ -6,14 +6,21 @@ use jiff::Timestamp;
 /// Nano-units in the last decimal that a table shows: 0.0001.
 const SHOWN_NANOS: i64 = 100_000;
 
-/// An amount with its currency; more than four decimals are rounded up.
+/// An amount with its currency, with two or four decimals; more are rounded up.
 pub(crate) fn money(amount: Money) -> String {
     let nanos = amount.nanos();
     let over = nanos.rem_euclid(SHOWN_NANOS);
     let up = if over == 0 { 0 } else { SHOWN_NANOS - over };
-    match nanos.checked_add(up) {
-        Some(nanos) => Money::from_nanos(nanos, amount.currency()).to_string(),
-        None => amount.to_string(),
+    let Some(nanos) = nanos.checked_add(up) else { return amount.to_string() };
+    let text = Money::from_nanos(nanos, amount.currency()).to_string();
+    // Three decimals would not line up with the others.
+    match text.split_once(' ') {
+        Some((number, currency))
+            if number.split_once('.').is_some_and(|(_, decimals)| decimals.len() == 3) =>
+        {
+            format!("{number}0 {currency}")
+        }
+        _ => text,
     }
 }
 
@@ -105,6 +112,7 @@ mod tests {
         assert_eq!(usd("24.1"), "24.10 USD");
         assert_eq!(usd("24.100000001"), "24.1001 USD");
         assert_eq!(usd("0.0067"), "0.0067 USD");
+        assert_eq!(usd("-1.125"), "-1.1250 USD");
         assert_eq!(amount("3".parse().unwrap()), "3.00");
     }
 

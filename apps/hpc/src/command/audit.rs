@@ -234,7 +234,8 @@ fn broken_folder(path: &Path, error: &DirError) -> HpcError {
         _ => &codes::AUD_VERIFICATION_FAILED,
     };
     let shown = path.display();
-    let coded = HpcError::coded(code, format!("`{shown}` does not hold: {error}")).with("path", shown);
+    let what = if *code == codes::AUD_VERIFICATION_FAILED { "does not hold" } else { "cannot be checked" };
+    let coded = HpcError::coded(code, format!("`{shown}` {what}: {error}")).with("path", shown);
     match error {
         DirError::Damaged { file, offset: Some(offset), .. } => {
             coded.with("file", file).with("offset", offset)

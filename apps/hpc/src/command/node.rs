@@ -32,8 +32,12 @@ pub(super) async fn run(
     }
     let until = expires_at.map(|at| format!(" until {}", text::moment(at))).unwrap_or_default();
     screen.say(&format!(
-        "good once, for node `{}`{until}; it is a secret: hand it over in a file, not on a command line",
+        "good once, for node `{}`{until}; it is a secret: keep it in a file",
         text::line(&name)
+    ));
+    screen.say(&format!(
+        "On the node: hpc-agent run --token-file FILE --daemon {}",
+        text::line(&session.context.endpoint)
     ));
     Ok(0)
 }

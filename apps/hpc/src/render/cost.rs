@@ -30,8 +30,7 @@ pub(crate) fn one(cost: &Cost) -> String {
     if cost.simulated {
         let _ = write!(out, "   {}", paint(WARN, "SIMULATED"));
     }
-    let since =
-        cost.since.map(|since| format!(" ({} so far)", text::between(since, cost.as_of))).unwrap_or_default();
+    let since = worked(cost).map(|time| format!(" ({time})")).unwrap_or_default();
     let _ = writeln!(
         out,
         "\naccrued {}{since}   now {}/h   projected {}   hold {}",
@@ -56,6 +55,16 @@ pub(crate) fn one(cost: &Cost) -> String {
     }
     out.push_str(&table.render());
     out
+}
+
+/// How long it has cost money, up to the end of its last instance.
+fn worked(cost: &Cost) -> Option<String> {
+    let since = cost.since?;
+    let ended = cost.instances.iter().map(|instance| instance.to).max().flatten();
+    Some(match ended.filter(|_| cost.state.is_final()) {
+        Some(end) => text::between(since, end),
+        None => format!("{} so far", text::between(since, cost.as_of)),
+    })
 }
 
 /// All leases and budgets.

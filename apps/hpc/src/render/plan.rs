@@ -25,7 +25,10 @@ pub(crate) fn plan(record: &PlanRecord, wide: bool) -> String {
         out.push_str(&offers(record, wide));
     }
     out.push_str(&not_offered(record, wide));
-    out.push_str(&money(record));
+    // Nothing will be held or run of a plan that cannot be applied.
+    if !matches!(record.state, PlanState::Denied | PlanState::NoOffer | PlanState::Refused { .. }) {
+        out.push_str(&money(record));
+    }
     out.push_str(&next(record));
     out
 }
@@ -254,13 +257,24 @@ fn detail(why: &Exclusion) -> String {
 }
 
 fn money(record: &PlanRecord) -> String {
-    let (Some(worst), Some(hold)) = (record.plan.worst_case, hold(record)) else { return String::new() };
-    let left = match record.team_left {
-        Some(left) => format!("from team {} ({} left)", record.team, text::money(left)),
-        None => format!("from team {}, which has no budget", record.team),
-    };
-    let (worst, hold) = (text::money(worst), text::money(hold));
-    format!("{}   hold {hold} {left}   worst case {worst}   hard stop {hold}\n", paint(HEAD, "Money"))
+    let mut out = String::new();
+    if let (Some(worst), Some(hold)) = (record.plan.worst_case, hold(record)) {
+        let left = match record.team_left {
+            Some(left) => format!("from team {} ({} left)", record.team, text::money(left)),
+            None => format!("from team {}, which has no budget", record.team),
+        };
+        let (worst, hold, head) = (text::money(worst), text::money(hold), paint(HEAD, "Money"));
+        let _ = writeln!(out, "{head}   hold {hold} {left}   worst case {worst}   hard stop {hold}");
+    }
+    if let Some(seconds) = record.idle_release_s {
+        let _ = writeln!(
+            out,
+            "{}    released after {} without work",
+            paint(HEAD, "Idle"),
+            text::duration(seconds)
+        );
+    }
+    out
 }
 
 /// What an apply will hold; a daemon that does not say holds the worst case.
@@ -270,15 +284,12 @@ pub(crate) fn hold(record: &PlanRecord) -> Option<hpc_resources::Money> {
 
 fn next(record: &PlanRecord) -> String {
     let id = &record.plan.id;
-    let idle = record
-        .idle_release_s
-        .map(|seconds| format!("Idle    released after {} without work\n", text::duration(seconds)));
-    let command = match &record.state {
+    match &record.state {
         PlanState::Open | PlanState::Approved { .. } => {
             format!("{}   hpc request apply {id}\n", paint(HEAD, "Apply"))
         }
         PlanState::AwaitingApproval { by } => format!(
-            "{}    {}\n{} {by}, who is somebody else, runs: hpc approval approve {id} --reason ...\n",
+            "{}    {}\n{} by {by}, somebody else than you: hpc approval approve {id} --reason ...\n",
             paint(HEAD, "Hash"),
             record.hash,
             paint(HEAD, "Approve")
@@ -288,8 +299,7 @@ fn next(record: &PlanRecord) -> String {
         }
         PlanState::NoOffer => format!("{}     hpc request show {id} -o wide\n", paint(HEAD, "Why")),
         PlanState::Applied { lease } => format!("{}   hpc lease show {lease}\n", paint(HEAD, "Lease")),
-    };
-    format!("{}{command}", idle.unwrap_or_default())
+    }
 }
 
 /// One step of an apply, on a line.

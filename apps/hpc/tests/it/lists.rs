@@ -152,7 +152,11 @@ fn a_token_is_data_and_its_handling_is_talk() {
     let daemon = Daemon::start(Answers::default());
     let outcome = daemon.hpc(&["node", "join-token", "node-7", "--ttl", "5m"]);
     assert_eq!((outcome.code, outcome.out.as_str()), (0, "hpcjoin1secret\n"));
-    assert!(outcome.err.contains("node-7") && !outcome.err.contains("hpcjoin1secret"));
+    assert!(
+        outcome.err.contains("node-7")
+            && outcome.err.contains("hpc-agent run --token-file FILE")
+            && !outcome.err.contains("hpcjoin1secret")
+    );
     let json = daemon.hpc(&["node", "join-token", "node-7", "-o", "json"]);
     let read: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(read["token"], "hpcjoin1secret");

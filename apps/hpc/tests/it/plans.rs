@@ -76,6 +76,7 @@ fn a_denied_plan_gives_all_reasons_and_what_would_be_allowed() {
     ] {
         assert!(outcome.out.contains(line), "{line}\nnot in\n{}", outcome.out);
     }
+    assert!(!outcome.out.contains("Money"), "nothing will be held: {}", outcome.out);
 }
 
 #[test]

@@ -195,3 +195,34 @@ fn ids_are_checked_before_anything_is_asked() {
         assert!(outcome.err.contains("HPC-USG-0013"), "{args:?}: {}", outcome.err);
     }
 }
+
+#[test]
+fn ctrl_c_stops_looking_and_says_how_to_look_again() {
+    use std::io::{BufRead as _, Read as _};
+    use std::process::{Command, Stdio};
+    let daemon = Daemon::start(story().hanging());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hpc"))
+        .args(APPLY)
+        .arg("--yes")
+        .env("HPC_HOME", daemon.home.path())
+        .env_remove("HPC_CONTEXT")
+        .env_remove("HPC_OUTPUT")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut err = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("created") {
+        assert_ne!(err.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    let killed = Command::new("sh").arg("-c").arg(format!("kill -INT {}", child.id())).status().unwrap();
+    assert!(killed.success());
+    err.read_to_string(&mut said).unwrap();
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert_eq!((child.wait().unwrap().code(), out.as_str()), (Some(130), ""));
+    assert!(said.contains("detached") && said.contains("hpc lease show lse_3vx9"), "{said}");
+    assert!(!said.contains('\u{1b}'), "a pipe gets no colours: {said}");
+}
