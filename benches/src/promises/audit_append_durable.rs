@@ -1,0 +1,96 @@
+//! Durable audit entries, beside bare writes of the same bytes with `fdatasync`.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hpc_audit::{AuditLog, Entry};
+use hpc_audit_file::{Config, FileAuditLog};
+use hpc_crypto::signing::KeyPair;
+
+use super::Promise;
+use crate::harness::{Bench, Report, Samples, count, rate, show};
+use crate::world::each;
+use crate::{Result, fixtures};
+
+pub(super) const PROMISE: Promise = Promise {
+    name: "audit_append_durable",
+    about: "at least 100,000 durable audit entries a second with group commit, p99 < 5 ms",
+    run,
+};
+
+/// Entries of one append: what a commit of the broker brings, several requests together.
+const PER_CALL: usize = 16;
+/// Callers that wait at the same time.
+const CALLERS: usize = 32;
+
+fn run(bench: &Bench) -> Result<Report> {
+    let entries = bench.size(400_000, 640);
+    let runtime = bench.runtime()?;
+    let (samples, time) = runtime.block_on(append(bench, entries, PER_CALL, CALLERS))?;
+    let ours = rate(entries, time);
+    let (single, single_time) = runtime.block_on(append(bench, entries / 8, 1, 512))?;
+    let bare = bare(bench, entries)?;
+    let theirs = rate(entries, bare.1);
+    Ok(Report::new()
+        .measured("entries_per_s", count(ours))
+        .measured("p99", show(samples.p99()))
+        .rival("write_fdatasync_per_s", count(theirs))
+        .rival("p99", show(bare.0.p99()))
+        .ratio(ours / theirs)
+        .goal("entries_per_s>=100k", ours >= 100_000.0)
+        .goal("p99<5ms", samples.p99() < Duration::from_millis(5))
+        .note(format!(
+            "{CALLERS} callers, {PER_CALL} entries a call, p50 {}; the rival writes as many entries in one go",
+            show(samples.p50())
+        ))
+        .note(format!(
+            "512 callers, one entry a call: {} a second, p50 {}, p99 {}",
+            count(rate(entries / 8, single_time)),
+            show(single.p50()),
+            show(single.p99())
+        )))
+}
+
+async fn append(
+    bench: &Bench,
+    entries: usize,
+    per_call: usize,
+    callers: usize,
+) -> Result<(Samples, Duration)> {
+    let config = Config::new("bench.audit");
+    let log = Arc::new(FileAuditLog::open(&bench.folder()?, KeyPair::from_seed([1; 32]), config)?);
+    let calls: Vec<Vec<Entry>> = (0..entries / per_call)
+        .map(|call| (call * per_call..(call + 1) * per_call).map(fixtures::entry).collect())
+        .collect::<Result<_>>()?;
+    let shared = Arc::clone(&log);
+    let (receipts, samples, time) = each(calls, callers, move |entries| {
+        let log = Arc::clone(&shared);
+        async move { Ok(log.append(entries).await?.len()) }
+    })
+    .await?;
+    if receipts.iter().sum::<usize>() != entries / per_call * per_call {
+        return Err("an entry got no receipt".into());
+    }
+    log.close().await?;
+    Ok((samples, time))
+}
+
+/// The encoded entries into one file, as many at a time as wait in the measurement above.
+fn bare(bench: &Bench, entries: usize) -> Result<(Samples, Duration)> {
+    let group = PER_CALL * CALLERS;
+    let mut file = std::fs::File::create(bench.folder()?.join("bare"))?;
+    let bytes: Vec<Vec<u8>> = (0..entries / group)
+        .map(|first| {
+            let group =
+                (first * group..(first + 1) * group).map(|number| Ok(fixtures::entry(number)?.encode()?));
+            Ok(group.collect::<Result<Vec<_>>>()?.concat())
+        })
+        .collect::<Result<_>>()?;
+    let mut samples = Samples::default();
+    let start = Instant::now();
+    for group in &bytes {
+        samples.time(|| file.write_all(group).and_then(|()| file.sync_data()))?;
+    }
+    Ok((samples, start.elapsed()))
+}

@@ -1,0 +1,74 @@
+//! One decision among 10,000 rules, against ten rules, and against Cedar.
+
+use super::Promise;
+use crate::Result;
+use crate::fixtures::{Spread, policy_set, question};
+use crate::harness::{Bench, Report, Samples, ratio, sample, show};
+
+pub(super) const PROMISE: Promise = Promise {
+    name: "policy_decision_10k",
+    about: "a decision among 10,000 rules: p50 < 500 ns, p99 < 2 us, at most twice the time among 10, no allocation",
+    run,
+};
+
+fn run(bench: &Bench) -> Result<Report> {
+    let rules = bench.size(10_000, 200);
+    let calls = bench.size(400_000, 1_000);
+    let few = decisions(10, Spread::Indexed, calls)?;
+    let many = decisions(rules, Spread::Indexed, calls)?;
+    let times_few = ratio(many.p50(), few.p50());
+
+    let set = policy_set(rules, Spread::Indexed)?;
+    let asked = question(rules / 2, Spread::Indexed);
+    let allocations = allocation_counter::measure(|| {
+        std::hint::black_box(set.decide(std::hint::black_box(&asked)));
+    })
+    .count_total;
+    let explained = sample(calls / 20, |_| set.evaluate(&asked));
+    let worst = decisions(rules, Spread::OneAction, calls / 200 + 10)?;
+
+    let report = Report::new()
+        .measured("p50", show(many.p50()))
+        .measured("p99", show(many.p99()))
+        .measured("times_10_rules", format!("{times_few:.2}"))
+        .measured("allocations", allocations.to_string())
+        .goal("p50<500ns", many.p50().as_nanos() < 500)
+        .goal("p99<2us", many.p99().as_nanos() < 2_000)
+        .goal("times_10_rules<=2", times_few <= 2.0)
+        .goal("allocations=0", allocations == 0)
+        .note(format!(
+            "every rule has its own type and action; `evaluate`, with all reasons: p50 {}",
+            show(explained.p50())
+        ))
+        .note(format!(
+            "worst case, all {rules} rules for one type and action, told apart by the role alone: p50 {}, p99 {}",
+            show(worst.p50()),
+            show(worst.p99())
+        ));
+    beside_cedar(report, rules, &many, bench)
+}
+
+fn decisions(rules: usize, spread: Spread, calls: usize) -> Result<Samples> {
+    let set = policy_set(rules, spread)?;
+    // Many questions in turn, so that not one answer alone stays in the cache.
+    let asked: Vec<_> = (0..rules.min(64)).map(|n| question(n * rules / rules.min(64), spread)).collect();
+    if !asked.iter().all(|asked| set.decide(asked).is_allowed()) {
+        return Err("a question that a rule allows was denied".into());
+    }
+    Ok(sample(calls, |call| asked.get(call % asked.len()).map(|asked| set.decide(asked))))
+}
+
+#[cfg(not(feature = "rivals"))]
+fn beside_cedar(report: Report, _rules: usize, _ours: &Samples, _bench: &Bench) -> Result<Report> {
+    Ok(report.note("not judged: >=1000x faster than cedar-policy; build with --features rivals"))
+}
+
+#[cfg(feature = "rivals")]
+fn beside_cedar(report: Report, rules: usize, ours: &Samples, bench: &Bench) -> Result<Report> {
+    let theirs = super::cedar::decisions(rules, bench.size(50, 5))?;
+    let faster = ratio(theirs.p50(), ours.p50());
+    Ok(report
+        .rival("cedar_p50", show(theirs.p50()))
+        .ratio(faster)
+        .goal("cedar/ours>=1000", faster >= 1_000.0))
+}
