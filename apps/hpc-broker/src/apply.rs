@@ -124,7 +124,7 @@ impl Broker {
         now: Timestamp,
     ) -> Result<LeaseRecord, HpcError> {
         let hold = plan.hold.ok_or_else(|| fail::bug("a plan to apply has offers"))?;
-        let id = LeaseId::from_bits(self.environment.draw());
+        let id = LeaseId::from_bits(self.fresh_bits());
         let first = plan.plan.attempts.first();
         let lease = LeaseRecord {
             id: id.clone(),
@@ -256,7 +256,7 @@ impl Broker {
         number: u32,
         price: PerInstanceHour,
     ) -> ProvisionSpec {
-        let intent = IntentId::from_bits(self.environment.draw());
+        let intent = IntentId::from_bits(self.fresh_bits());
         let offer = &attempt.offer;
         let tags = BTreeMap::from([
             (TAG_OWNER.to_owned(), self.settings.owner.clone()),

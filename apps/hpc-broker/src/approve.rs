@@ -44,7 +44,7 @@ impl Broker {
             return Err(HpcError::coded(&codes::PLN_EXPIRED, message));
         }
         gate::check_approver(&self.policies(), caller, &plan, by, now)?;
-        let approval = ApprovalId::from_bits(self.environment.draw());
+        let approval = ApprovalId::from_bits(self.fresh_bits());
         let state = if yes {
             PlanState::Approved { approval: approval.clone(), by: caller.name.clone() }
         } else {

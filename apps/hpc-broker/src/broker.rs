@@ -86,6 +86,12 @@ impl Broker {
         self.store.audit()
     }
 
+    /// Bits for a new id: the time in milliseconds, then chance, so that ids sort by when they were made.
+    pub(crate) fn fresh_bits(&self) -> u128 {
+        let milliseconds = u128::try_from(self.environment.now().as_millisecond()).unwrap_or(0);
+        ((milliseconds & 0xffff_ffff_ffff) << 80) | (self.environment.draw() >> 48)
+    }
+
     pub(crate) fn provider(&self, id: &ProviderId) -> Result<&Arc<dyn CapacityProvider>, HpcError> {
         self.providers.get(id).ok_or_else(|| {
             HpcError::coded(&codes::PRV_UNKNOWN, format!("no provider `{id}` is configured"))

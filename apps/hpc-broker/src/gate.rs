@@ -1,7 +1,9 @@
 //! Policy at the broker's doors: what it is asked, and how its answer is kept.
 
 use hpc_error::{HpcError, codes};
-use hpc_policy::{ConditionReport, Decision, EvaluationContext, PolicySet, Resource, TraceLine, TraceResult};
+use hpc_policy::{
+    ConditionReport, Decision, EvaluationContext, PolicySet, Resource, TraceLine, TraceResult, Value,
+};
 use hpc_resources::{DecisionId, Money, Offer, Plan, ResourceRequest, TeamId};
 use jiff::Timestamp;
 
@@ -16,6 +18,9 @@ pub(crate) const OBLIGATION_IDLE_MINUTES: &str = "idle_release_minutes";
 const OBLIGATION_MAX_HOURS: &str = "max_lease_hours";
 /// Every obligation the broker can honour. One that it does not know makes an allow a deny.
 const OBLIGATIONS: &[&str] = &[OBLIGATION_APPROVAL, OBLIGATION_IDLE_MINUTES, OBLIGATION_MAX_HOURS];
+
+/// Between several approvers of one obligation.
+const SEPARATOR: &str = ", ";
 
 /// What a decision is made about.
 pub(crate) struct Gate<'a> {
@@ -128,9 +133,12 @@ pub(crate) fn check_approver(
     by: &str,
     now: Timestamp,
 ) -> Result<(), HpcError> {
-    if let Some(role) = by.strip_prefix("role:")
-        && !caller.principal.roles().iter().any(|have| have == role)
-    {
+    // Every part must be a role that the caller has. What is not a role is nobody.
+    let holds = |part: &str| {
+        part.strip_prefix("role:")
+            .is_some_and(|role| caller.principal.roles().iter().any(|have| have == role))
+    };
+    if !by.split(SEPARATOR).all(holds) {
         return Err(HpcError::coded(&codes::POL_DENIED, format!("this approval is for {by}")));
     }
     let resource =
@@ -176,11 +184,16 @@ fn record(id: DecisionId, decision: &Decision) -> DecisionRecord {
         rules: decision.trace().iter().map(rule_line).collect(),
         reasons: decision.reasons().iter().map(ToString::to_string).collect(),
         allowed_if: decision.allowed_if().iter().map(ToString::to_string).collect(),
-        obligations: decision
-            .obligations
-            .iter()
-            .map(|(name, value)| (name.clone(), value.to_string()))
-            .collect(),
+        obligations: decision.obligations.iter().map(|(name, value)| (name.clone(), bare(value))).collect(),
+    }
+}
+
+/// A value without the quotation marks of its display; several approvers are separated by `, `.
+fn bare(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::List(items) => items.iter().map(bare).collect::<Vec<_>>().join(SEPARATOR),
+        other => other.to_string(),
     }
 }
 

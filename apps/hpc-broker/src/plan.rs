@@ -85,10 +85,10 @@ impl Broker {
         let policies = self.policies();
         let gate = Gate { policies: &policies, caller, team: &team, request: &request, now };
         let standing = self.books.standing(&team).map_err(fail::money)?;
-        let request_id = RequestId::from_bits(self.environment.draw());
+        let request_id = RequestId::from_bits(self.fresh_bits());
         let facts = PlanFacts { broker: self, market: &market, gate: &gate };
         let plan = hpc_resources::plan(&PlanInput {
-            plan_id: PlanId::from_bits(self.environment.draw()),
+            plan_id: PlanId::from_bits(self.fresh_bits()),
             request_id: request_id.clone(),
             request: &request,
             catalog: &market.catalog,
@@ -101,7 +101,7 @@ impl Broker {
         })
         .map_err(fail::money)?;
         let decision = gate.decide_request(
-            DecisionId::from_bits(self.environment.draw()),
+            DecisionId::from_bits(self.fresh_bits()),
             &plan,
             self.books.accelerators_held(&team),
         );

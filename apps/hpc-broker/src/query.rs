@@ -68,7 +68,7 @@ pub struct TeamBudget {
 }
 
 impl Broker {
-    /// Leases, in the order of their ids.
+    /// Leases, oldest first.
     ///
     /// # Errors
     /// A ledger failure; `HPC-USG-0013` for a malformed `after`.
@@ -76,7 +76,7 @@ impl Broker {
         self.listing("lease", after, limit).await
     }
 
-    /// Requests, in the order of their ids.
+    /// Requests, oldest first.
     ///
     /// # Errors
     /// As [`Broker::leases`].
@@ -88,7 +88,7 @@ impl Broker {
         self.listing("request", after, limit).await
     }
 
-    /// Intents, in the order of their ids.
+    /// Intents, oldest first.
     ///
     /// # Errors
     /// As [`Broker::leases`].

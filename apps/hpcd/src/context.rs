@@ -12,7 +12,7 @@ use crate::people::PEOPLE;
 /// Contexts that are removed when the daemon ends.
 pub struct Contexts {
     home: PathBuf,
-    names: Vec<&'static str>,
+    written: Vec<Context>,
 }
 
 impl Contexts {
@@ -23,7 +23,7 @@ impl Contexts {
     pub fn write(daemon: &Daemon, home: &Path) -> Result<Self, HpcError> {
         let identity = &daemon.world.identity;
         let now = wall_now();
-        let mut names = Vec::new();
+        let mut written = Vec::new();
         for person in PEOPLE {
             let svid = identity.issue(&person.spiffe_id(identity.trust_domain())?, now)?;
             let context = Context {
@@ -35,10 +35,10 @@ impl Contexts {
                 data: (!daemon.world.data.is_temporary()).then(|| daemon.world.data.path().to_owned()),
                 audit_key: Some(daemon.world.info("").audit_key),
             };
-            context::write(home, &context, &svid, &identity.bundle(), names.is_empty())?;
-            names.push(person.context);
+            context::write(home, &context, &svid, &identity.bundle(), written.is_empty())?;
+            written.push(context);
         }
-        Ok(Self { home: home.to_owned(), names })
+        Ok(Self { home: home.to_owned(), written })
     }
 
     /// Where they are.
@@ -50,8 +50,9 @@ impl Contexts {
 
 impl Drop for Contexts {
     fn drop(&mut self) {
-        for name in &self.names {
-            drop(context::remove(&self.home, name));
+        for context in &self.written {
+            // A context that another daemon has written since is that daemon's.
+            drop(context::remove_if_same(&self.home, context));
         }
     }
 }

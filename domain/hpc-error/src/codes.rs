@@ -144,7 +144,7 @@ codes! {
     USG_UNKNOWN_VALUE = "HPC-USG-0012", InvalidInput, 2,
         "unknown name",
         "a GPU model, region, provider, format or other name is not one of the known ones",
-        "use one of the names in the message; `hpc offers` lists what can be asked for";
+        "use one of the names in the message";
     USG_BAD_ID = "HPC-USG-0013", InvalidInput, 2,
         "malformed id",
         "an id does not look like one of ours (`pln_...`, `req_...`, `lse_...`)",
@@ -185,7 +185,7 @@ codes! {
     POL_INVALID = "HPC-POL-0004", InvalidInput, 2,
         "invalid policy",
         "a policy document cannot be loaded, so nothing of it is in force",
-        "repair the rule in the message; check with: hpc policy lint FILE";
+        "repair the rule in the message";
     POL_APPROVAL_MISMATCH = "HPC-POL-0005", Precondition, 4,
         "approval is for another plan",
         "an approval is bound to the exact plan that was shown; the plan has changed since",
@@ -201,12 +201,12 @@ codes! {
     POL_APPROVAL_DENIED = "HPC-POL-0008", Denied, 3,
         "approval refused",
         "somebody who may approve has refused the plan",
-        "read the reason with `hpc approval show`, and make a new plan";
+        "read the reason with `hpc request show PLAN`, and make a new plan";
 
     BUD_EXCEEDED = "HPC-BUD-0001", Exhausted, 3,
         "budget exceeded",
         "the worst case of the plan is more than what is left of the budget",
-        "ask for less or for a shorter time, or let the budget's owner raise it: hpc budget show";
+        "ask for less or for a shorter time, or let the budget's owner raise it: hpc cost show";
     BUD_HARD_STOP = "HPC-BUD-0002", Exhausted, 3,
         "budget used up while running",
         "the lease reached its hold; it was released to stop the spending",
@@ -214,7 +214,7 @@ codes! {
     BUD_UNKNOWN = "HPC-BUD-0003", NotFound, 3,
         "no budget for this team",
         "the caller's team has no budget, and unknown is not unlimited",
-        "let an administrator set one: hpc budget set";
+        "let an administrator set one";
     BUD_CURRENCY = "HPC-BUD-0004", InvalidInput, 3,
         "currencies differ",
         "the request, the offer and the budget are not in one currency",
@@ -235,7 +235,7 @@ codes! {
     CAP_NO_PROVIDER = "HPC-CAP-0003", Unavailable, 5,
         "no provider answered",
         "every provider failed or ran into its deadline while quotes were collected",
-        "check them with: hpc provider list";
+        "see what each says in: hpc request show PLAN";
     CAP_DOES_NOT_FIT = "HPC-CAP-0004", Exhausted, 5,
         "no instance type is large enough",
         "no known instance type has that many GPUs, cores or that much memory in one machine",
@@ -243,7 +243,7 @@ codes! {
     CAP_NO_OFFER = "HPC-CAP-0005", Exhausted, 5,
         "no offer matches",
         "no provider sells what was asked for",
-        "see what there is: hpc offers";
+        "name another accelerator; a plan says what was left out and why";
 
     QUO_EXCEEDED = "HPC-QUO-0001", Exhausted, 6,
         "team quota exceeded",
@@ -252,7 +252,7 @@ codes! {
     QUO_PROVIDER = "HPC-QUO-0002", Exhausted, 6,
         "provider quota exceeded",
         "the cloud account's quota in that region is used up",
-        "see it with `hpc provider quota`, and ask the provider for more";
+        "see the need in `hpc request show PLAN`, and ask the provider for more";
     QUO_RATE = "HPC-QUO-0003", Exhausted, 6,
         "too many requests",
         "the caller sent more requests than it may",
@@ -261,11 +261,11 @@ codes! {
     AUT_CERTIFICATE_MISSING = "HPC-AUT-0001", Unauthenticated, 7,
         "no client certificate",
         "the connection carries no certificate, so nobody knows who is asking",
-        "log in with `hpc login`, or choose a context that has a certificate: hpc context list";
+        "choose a context that has a certificate: hpc context list; a development daemon writes one when it starts";
     AUT_CERTIFICATE_EXPIRED = "HPC-AUT-0002", Unauthenticated, 7,
         "certificate expired",
         "the certificate's time is over, or one of the two clocks is wrong",
-        "renew it with `hpc cert rotate`; compare the clocks with `hpc doctor`";
+        "start the daemon anew, which issues new ones; compare the clocks with `hpc doctor`";
     AUT_WRONG_TRUST_DOMAIN = "HPC-AUT-0003", Unauthenticated, 7,
         "wrong trust domain",
         "the certificate belongs to another installation than this daemon",
@@ -281,7 +281,7 @@ codes! {
     AUT_TOKEN_INVALID = "HPC-AUT-0006", Unauthenticated, 7,
         "token not valid",
         "a join or login token is unknown, used up, expired or meant for another node",
-        "get a new one: hpc node join-token";
+        "get a new one: hpc node join-token NAME";
     AUT_KEY_UNREADABLE = "HPC-AUT-0007", Io, 7,
         "private key cannot be used",
         "the key file is missing, damaged, or readable by others",
@@ -294,7 +294,7 @@ codes! {
     PRC_STALE = "HPC-PRC-0002", Conflict, 8,
         "price too old",
         "the provider's last price is older than a plan may rest on",
-        "make a new plan; if it happens again, check the provider: hpc provider list";
+        "make a new plan; if it happens again, leave that provider out";
     PRC_UNKNOWN = "HPC-PRC-0003", Precondition, 8,
         "price unknown",
         "the provider gives no price for this offer, and unknown is not zero",
@@ -415,19 +415,19 @@ codes! {
     PRV_UNSUPPORTED = "HPC-PRV-0003", Unsupported, 1,
         "provider cannot do this",
         "the provider lacks the operation",
-        "see what each provider can do: hpc provider list";
+        "choose another provider for this";
     PRV_CREDENTIALS = "HPC-PRV-0004", Unauthenticated, 7,
         "provider refused the credentials",
         "the cloud credentials are missing, expired or lack a right",
-        "check them: hpc provider check";
+        "renew the provider's credentials where the daemon reads them";
     PRV_UNAVAILABLE = "HPC-PRV-0005", Unavailable, 1,
         "provider unavailable",
         "the cloud answers with errors of its own or not at all",
-        "wait, or leave the provider out; `hpc provider list` shows when it last answered";
+        "wait, or leave the provider out";
     PRV_UNKNOWN = "HPC-PRV-0006", NotFound, 2,
         "unknown provider",
         "no provider of this name is configured",
-        "see the configured ones: hpc provider list";
+        "see the configured ones: hpc doctor";
     PRV_INVALID_ANSWER = "HPC-PRV-0007", Provider, 1,
         "provider answered nonsense",
         "an answer of the cloud breaks its own contract and was not used",
@@ -457,7 +457,7 @@ codes! {
     LSE_NOT_ACTIVE = "HPC-LSE-0003", Precondition, 1,
         "lease not active yet",
         "the lease is still being provisioned",
-        "wait for it: hpc lease watch LEASE";
+        "wait for it: hpc lease show LEASE";
     LSE_RELEASE_PENDING = "HPC-LSE-0004", Unavailable, 1,
         "release not confirmed yet",
         "the provider has not confirmed that the instance is gone; the daemon keeps trying and says so in the lease",

@@ -157,7 +157,7 @@ pub mod request_service_client {
                 .insert(GrpcMethod::new("hpc.control.v1.RequestService", "Approve"));
             self.inner.unary(req, path, codec).await
         }
-        /// Plans the caller may see, the newest first.
+        /// Requests and the state of their plans, the oldest first.
         pub async fn list(
             &mut self,
             request: impl tonic::IntoRequest<::hpc_types::control::v1::ListRequest>,
@@ -277,7 +277,7 @@ pub mod request_service_server {
             tonic::Response<::hpc_types::control::v1::ApproveResponse>,
             tonic::Status,
         >;
-        /// Plans the caller may see, the newest first.
+        /// Requests and the state of their plans, the oldest first.
         async fn list(
             &self,
             request: tonic::Request<::hpc_types::control::v1::ListRequest>,
@@ -786,7 +786,7 @@ pub mod lease_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Leases the caller may see, the newest first.
+        /// Leases the caller may see, the oldest first.
         pub async fn list(
             &mut self,
             request: impl tonic::IntoRequest<::hpc_types::control::v1::ListRequest>,
@@ -876,7 +876,7 @@ pub mod lease_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with LeaseServiceServer.
     #[async_trait]
     pub trait LeaseService: std::marker::Send + std::marker::Sync + 'static {
-        /// Leases the caller may see, the newest first.
+        /// Leases the caller may see, the oldest first.
         async fn list(
             &self,
             request: tonic::Request<::hpc_types::control::v1::ListRequest>,

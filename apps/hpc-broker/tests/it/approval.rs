@@ -20,6 +20,14 @@ async fn a_large_plan_waits_for_another_person() {
     assert_eq!(waiting.exit_code(), 4);
     let own = world.broker.approve(&you(), id, &plan.hash, true, "me").await.unwrap_err();
     assert_eq!(own.code_text(), Some("HPC-POL-0003"));
+    let stranger = hpc_policy::Principal::user("stranger").with_role("gpu-user").with_role("may-decide");
+    let stranger = hpc_broker::Caller { name: "user:stranger".to_owned(), principal: stranger, ..lead() };
+    let no_role = world.broker.approve(&stranger, id, &plan.hash, true, "yes").await.unwrap_err();
+    assert_eq!(
+        no_role.code_text(),
+        Some("HPC-POL-0001"),
+        "the policy lets them decide, but the plan wants another role"
+    );
     let other_hash = world.broker.approve(&lead(), id, &"0".repeat(64), true, "yes").await.unwrap_err();
     assert_eq!(other_hash.code_text(), Some("HPC-POL-0005"));
     world.broker.approve(&lead(), id, &plan.hash, true, "agreed in planning").await.unwrap();

@@ -48,7 +48,7 @@ spec:
       conditions: [{attribute: resource.own, op: eq, value: true}]
     - name: approvers
       effect: allow
-      principals: [{type: role, value: approver}]
+      principals: [{type: role, value: approver}, {type: role, value: may-decide}]
       resources: [{type: plan, pattern: "plan/*"}]
       actions: [approval.decide]
 "#;

@@ -18,4 +18,5 @@ mod grammar;
 mod lists;
 mod plans;
 mod policies;
+mod remedies;
 mod spending;
