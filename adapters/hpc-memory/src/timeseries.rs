@@ -95,7 +95,9 @@ impl MemoryTimeSeries {
     fn enter(&self) -> Result<MutexGuard<'_, State>, TimeSeriesError> {
         let mut state = self.lock();
         if state.faults.as_mut().is_some_and(Faults::strike) {
-            return Err(TimeSeriesError::Unavailable { why: "injected fault of the in-memory store".to_owned() });
+            return Err(TimeSeriesError::Unavailable {
+                why: "injected fault of the in-memory store".to_owned(),
+            });
         }
         Ok(state)
     }
