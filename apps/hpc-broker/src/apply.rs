@@ -62,18 +62,19 @@ impl Broker {
             return Err(HpcError::coded(&codes::POL_DENIED, message));
         }
         if let PlanState::Applied { lease } = &plan.state {
-            return Ok(Applied {
-                lease: self.lease_by_id(lease).await?,
-                receipts: Vec::new(),
-                repeated: true,
-            });
+            let lease = self.lease_by_id(lease).await?;
+            if lease.state == LeaseState::Failed {
+                let message =
+                    format!("plan `{id}` was applied and got nothing: {}", lease.failures.join("; "));
+                return Err(HpcError::coded(&codes::CAP_NO_CAPACITY, message).with("lease", &lease.id));
+            }
+            return Ok(Applied { lease, receipts: Vec::new(), repeated: true });
         }
         let now = self.environment.now();
         check_state(&plan, now)?;
         let policies = self.policies();
         let gate = Gate { policies: &policies, caller, team: &plan.team, request: &plan.request, now };
-        self.check_policy_again(&gate, &plan)?;
-        let mut lease = self.accept(&plan, revision, now).await?;
+        let mut lease = self.accept(&gate, &plan, revision, now).await?;
         sink.on(Progress::Held { lease: lease.id.clone(), amount: lease.hold });
         let mut walk = Walk::default();
         for (number, attempt) in (0_u32..).zip(&plan.plan.attempts) {
@@ -99,8 +100,8 @@ impl Broker {
     }
 
     /// Policy may have changed since the plan was made.
-    fn check_policy_again(&self, gate: &Gate<'_>, plan: &PlanRecord) -> Result<(), HpcError> {
-        let held = self.books.accelerators_held(&plan.team);
+    fn check_policy_again(&self, gate: &Gate<'_>, plan: &PlanRecord, own: u32) -> Result<(), HpcError> {
+        let held = self.books.accelerators_held(&plan.team).saturating_sub(u64::from(own));
         let decision = gate.decide_request(plan.decision.id.clone(), &plan.plan, held);
         if !decision.allowed {
             let message = format!("policy denies this now: {}", decision.reasons.join("; "));
@@ -119,6 +120,7 @@ impl Broker {
     /// Holds the money and makes plan and lease durable, in one transaction.
     async fn accept(
         &self,
+        gate: &Gate<'_>,
         plan: &PlanRecord,
         revision: u64,
         now: Timestamp,
@@ -148,6 +150,10 @@ impl Broker {
             failures: Vec::new(),
             simulated: plan.plan.simulated,
         };
+        // Claimed until the ledger has it, so that nobody takes the hold for a left-over.
+        let Some(_begun) = self.books.begin(&format!("lease/{id}")) else {
+            return Err(fail::bug("a fresh lease id was in use"));
+        };
         self.books.hold(&plan.team, &id, hold, lease.accelerators()).map_err(|error| match error {
             HoldError::Exceeded { left, limit } => HpcError::coded(
                 &codes::BUD_EXCEEDED,
@@ -157,6 +163,11 @@ impl Broker {
             .with("need", hold),
             HoldError::Money(error) => HpcError::coded(&codes::BUD_CURRENCY, error.to_string()),
         })?;
+        // After the hold, so that of two applies at once each sees the other.
+        if let Err(error) = self.check_policy_again(gate, plan, lease.accelerators()) {
+            self.books.end_hold(&plan.team, &id);
+            return Err(error);
+        }
         let applied = PlanRecord { state: PlanState::Applied { lease: id.clone() }, ..plan.clone() };
         let plan_key = key("plan", plan.plan.id.as_str())?;
         let change = Change::new()
@@ -167,15 +178,17 @@ impl Broker {
             .say(self.scribe.lease(&lease, now, "accepted", Outcome::Ok));
         match self.store.commit(change).await {
             Ok(_) => Ok(lease),
-            Err(CommitError::Unaudited(error)) => {
+            Err(CommitError::Unaudited(error, _)) => {
                 // The lease is durable but unproven: nothing is created without proof.
                 self.fail_lease(lease, EndReason::Interrupted).await?;
                 Err(error)
             }
-            Err(error) => {
+            Err(CommitError::Conflict) => {
                 self.books.end_hold(&plan.team, &id);
-                Err(error.into())
+                Err(CommitError::Conflict.into())
             }
+            // Whether the ledger has it is unknown: the hold stays until reconciling knows.
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -301,10 +314,11 @@ impl Broker {
             error: None,
         };
         self.journal(lease, &intent).await?;
-        self.books.reserve_quota(&intent.spec.intent, &intent.spec.offer, intent.spec.instances);
+        let reserved =
+            self.books.reserve_quota(&intent.spec.intent, &intent.spec.offer, intent.spec.instances);
         sink.on(Progress::Trying { intent: intent.spec.intent.clone(), offer: offer.clone() });
         let outcome = self.call(port.as_ref(), &intent, sink).await;
-        self.books.end_quota(&intent.spec.intent);
+        drop(reserved);
         match outcome {
             Ok(result) => {
                 self.books.in_stock(&offer);
@@ -343,7 +357,7 @@ impl Broker {
             .say(self.scribe.intent(intent, &lease.principal, "recorded", Outcome::Ok));
         match self.store.commit(change).await {
             Ok(_) => Ok(()),
-            Err(CommitError::Unaudited(error)) => {
+            Err(CommitError::Unaudited(error, _)) => {
                 let failed = IntentRecord { state: IntentState::Failed, set_aside: true, ..intent.clone() };
                 self.record_failure(lease, &failed).await?;
                 self.fail_lease(lease.clone(), EndReason::Interrupted).await?;
@@ -372,10 +386,14 @@ impl Broker {
                     let offer = intent.spec.offer.key();
                     sink.on(Progress::Repeating { intent: intent.spec.intent.clone(), offer });
                 }
-                Ok(result) if result.handles.is_empty() => {
-                    let message = "the provider acknowledged no instance";
+                Ok(result) if u32::try_from(result.handles.len()) != Ok(intent.spec.instances) => {
+                    let message = "the provider acknowledged another number of instances than asked for";
                     let (kind, scope) = (ErrorKind::Internal, hpc_provider::Scope::Zone);
-                    break Err(ProviderError::new(kind, scope, Certainty::Unknown, "EmptyAnswer", message));
+                    break Err(ProviderError::new(kind, scope, Certainty::Unknown, "WrongCount", message));
+                }
+                // A repeat that is refused says nothing of the try before it.
+                Err(error) if repeats > 0 => {
+                    break Err(ProviderError { certainty: Certainty::Unknown, ..error });
                 }
                 outcome => break outcome,
             }
@@ -406,7 +424,7 @@ impl Broker {
             .say(self.scribe.intent(intent, &lease.principal, "acknowledged", Outcome::Ok))
             .say(self.scribe.lease(lease, now, "active", Outcome::Ok));
         let receipts = match self.store.commit(change).await {
-            Ok(receipts) => receipts,
+            Ok(committed) => committed.receipts,
             // The capacity is there and in the ledger. Its proof follows from the outbox, and the caller is told.
             Err(error) => return Err(error.into()),
         };
@@ -467,15 +485,7 @@ impl Broker {
             self.store.commit_even_unaudited(change).await?;
             return Ok(lease);
         }
-        lease.state = LeaseState::Failed;
-        lease.cost = Some(Money::from_nanos(0, lease.hold.currency()));
-        let change = Change::new()
-            .put(key("lease", lease.id.as_str())?, &lease)?
-            .delete(key("open-lease", lease.id.as_str())?)
-            .say(self.scribe.lease(&lease, now, "failed", Outcome::Failed));
-        self.store.commit_even_unaudited(change).await?;
-        self.books.end_hold(&lease.team, &lease.id);
-        Ok(lease)
+        Ok(self.settle(lease).await?.0)
     }
 }
 
@@ -561,7 +571,14 @@ async fn instances(
         .into_iter()
         .map(|handle| match seen.iter().find(|state| state.handle == handle) {
             Some(state) => instance_record(state, spec.price),
-            None => InstanceRecord { handle, price: spec.price, from: now, to: None, reclaimed: false },
+            None => InstanceRecord {
+                handle,
+                price: spec.price,
+                from: now,
+                to: None,
+                reclaimed: false,
+                missing_since: None,
+            },
         })
         .collect()
 }
@@ -574,5 +591,6 @@ pub(crate) fn instance_record(state: &InstanceState, frozen: PerInstanceHour) ->
         from: state.launched_at,
         to: state.ended_at,
         reclaimed: state.reclaimed,
+        missing_since: None,
     }
 }

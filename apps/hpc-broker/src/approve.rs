@@ -60,7 +60,7 @@ impl Broker {
         let plan = PlanRecord { state, ..plan };
         let place = key("plan", id.as_str())?;
         let change = Change::new().expect(place.clone(), revision).put(place, &plan)?.say(entry);
-        let receipts = self.store.commit(change).await?;
-        Ok((plan, receipts))
+        let committed = self.store.commit(change).await?;
+        Ok((plan, committed.receipts))
     }
 }

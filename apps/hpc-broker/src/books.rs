@@ -22,6 +22,8 @@ const STOCK_OUTS_MAX: usize = 10_000;
 struct Account {
     limit: Option<Money>,
     spent: Option<Money>,
+    /// Of the ledger, when limit and spent were written: an older one never replaces a newer one.
+    revision: u64,
     holds: HashMap<LeaseId, (Money, u32)>,
 }
 
@@ -58,10 +60,14 @@ impl Books {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over a budget as the ledger has it.
-    pub(crate) fn set_budget(&self, team: &TeamId, limit: Money, spent: Money) {
+    /// Takes over a budget as the ledger has it at `revision`.
+    pub(crate) fn set_budget(&self, team: &TeamId, limit: Money, spent: Money, revision: u64) {
         let mut inner = self.lock();
         let account = inner.accounts.entry(team.clone()).or_default();
+        if account.limit.is_some() && revision < account.revision {
+            return;
+        }
+        account.revision = revision;
         account.limit = Some(limit);
         account.spent = Some(spent);
     }
@@ -105,6 +111,22 @@ impl Books {
             .map_or(0, |account| account.holds.values().map(|(_, gpus)| u64::from(*gpus)).sum())
     }
 
+    /// Every hold there is.
+    pub(crate) fn held(&self) -> Vec<(TeamId, LeaseId)> {
+        let inner = self.lock();
+        let of = |(team, account): (&TeamId, &Account)| {
+            account.holds.keys().map(|lease| (team.clone(), lease.clone())).collect::<Vec<_>>()
+        };
+        inner.accounts.iter().flat_map(of).collect()
+    }
+
+    /// Whether a team holds money in another currency.
+    pub(crate) fn holds_other_than(&self, team: &TeamId, currency: hpc_resources::Currency) -> bool {
+        let inner = self.lock();
+        let Some(account) = inner.accounts.get(team) else { return false };
+        account.holds.values().any(|(amount, _)| amount.currency() != currency)
+    }
+
     /// Ends a hold.
     pub(crate) fn end_hold(&self, team: &TeamId, lease: &LeaseId) {
         if let Some(account) = self.lock().accounts.get_mut(team) {
@@ -113,16 +135,18 @@ impl Books {
     }
 
     /// Reserves quota for an intent, so that two plans cannot both take the last units.
-    pub(crate) fn reserve_quota(&self, intent: &IntentId, offer: &Offer, instances: u32) {
+    #[must_use = "the reservation ends when this is dropped"]
+    pub(crate) fn reserve_quota(&self, intent: &IntentId, offer: &Offer, instances: u32) -> Reserved<'_> {
         if let Some(cost) = &offer.quota {
             let place = (offer.provider.clone(), offer.region.clone(), cost.family.clone());
             let units = cost.units_per_instance.saturating_mul(u64::from(instances));
             self.lock().quota.entry(place).or_default().insert(intent.clone(), units);
         }
+        Reserved { books: self, intent: intent.clone() }
     }
 
     /// Ends the reservation of an intent: the provider's own count has it now, or nothing was created.
-    pub(crate) fn end_quota(&self, intent: &IntentId) {
+    fn end_quota(&self, intent: &IntentId) {
         self.lock().quota.retain(|_, reserved| {
             reserved.remove(intent);
             !reserved.is_empty()
@@ -172,6 +196,18 @@ impl Books {
     pub(crate) fn begin(&self, name: &str) -> Option<Begun<'_>> {
         let fresh = self.lock().begun.insert(name.to_owned());
         fresh.then(|| Begun { books: self, name: name.to_owned() })
+    }
+}
+
+/// A reservation of quota; dropping it, also when a call is given up, ends it.
+pub(crate) struct Reserved<'a> {
+    books: &'a Books,
+    intent: IntentId,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.books.end_quota(&self.intent);
     }
 }
 

@@ -92,6 +92,16 @@ impl Broker {
         ((milliseconds & 0xffff_ffff_ffff) << 80) | (self.environment.draw() >> 48)
     }
 
+    /// Takes over a team's budget as the ledger has it now.
+    pub(crate) async fn recall_budget(&self, team: &TeamId) -> Result<(), HpcError> {
+        if let Some((budget, revision)) =
+            self.store.read::<BudgetRecord>(&key("budget", team.as_str())?).await?
+        {
+            self.books.set_budget(team, budget.limit, budget.spent, revision);
+        }
+        Ok(())
+    }
+
     pub(crate) fn provider(&self, id: &ProviderId) -> Result<&Arc<dyn CapacityProvider>, HpcError> {
         self.providers.get(id).ok_or_else(|| {
             HpcError::coded(&codes::PRV_UNKNOWN, format!("no provider `{id}` is configured"))
@@ -109,6 +119,11 @@ impl Broker {
                 &codes::USG_BAD_AMOUNT,
                 format!("a budget of {limit} is below zero"),
             ));
+        }
+        if self.books.holds_other_than(team, limit.currency()) {
+            let message =
+                format!("team `{team}` has open leases in another currency than {}", limit.currency());
+            return Err(HpcError::coded(&codes::BUD_CURRENCY, message));
         }
         loop {
             let place = key("budget", team.as_str())?;
@@ -130,8 +145,8 @@ impl Broker {
                 }
             };
             match self.store.commit(change.put(place, &record)?).await {
-                Ok(_) => {
-                    self.books.set_budget(team, record.limit, record.spent);
+                Ok(committed) => {
+                    self.books.set_budget(team, record.limit, record.spent, committed.revision);
                     return Ok(record);
                 }
                 Err(CommitError::Conflict) => {}
@@ -142,15 +157,9 @@ impl Broker {
 
     /// Reads budgets and open leases back into memory.
     async fn recall(&self) -> Result<(), HpcError> {
-        let mut after = None;
-        loop {
-            let (budgets, more) = self.store.page::<BudgetRecord>("budget/", after, 256).await?;
-            for (_, budget) in &budgets {
-                self.books.set_budget(&budget.team, budget.limit, budget.spent);
-            }
-            match budgets.into_iter().last() {
-                Some((last, _)) if more => after = Some(last),
-                _ => break,
+        for place in self.store.keys("budget/").await? {
+            if let Ok(team) = TeamId::parse(place.name()) {
+                self.recall_budget(&team).await?;
             }
         }
         for marker in self.store.keys("open-lease/").await? {

@@ -29,6 +29,10 @@ pub struct Settings {
     pub owner: String,
     /// How long a plan stays valid, in seconds.
     pub plan_valid_s: u32,
+    /// How long a plan that waits for a person stays valid, in seconds. Policy and price are checked again by apply.
+    pub approval_valid_s: u32,
+    /// Whether a team without a budget may lease all the same.
+    pub unbudgeted: bool,
     /// How long one create may take, in seconds.
     pub attempt_deadline_s: u32,
     /// How often a create with an unknown outcome is repeated with the same token before it is set aside.
@@ -48,6 +52,8 @@ impl Default for Settings {
         Self {
             owner: "hpc".to_owned(),
             plan_valid_s: 300,
+            approval_valid_s: 24 * 3_600,
+            unbudgeted: false,
             attempt_deadline_s: 60,
             unknown_repeats_max: 3,
             reaper_grace_s: 30,

@@ -65,11 +65,20 @@ impl Gate<'_> {
             context = context.with_attribute("kinds", kinds);
         }
         let mut record = record(id, &self.policies.evaluate(&context).deny_unless_understood(OBLIGATIONS));
-        let limit = record.obligations.get(OBLIGATION_MAX_HOURS).and_then(|text| text.parse::<u64>().ok());
-        if let Some(limit) = limit.filter(|limit| hours > *limit && record.allowed) {
-            record.allowed = false;
-            record.reasons = vec![format!("the lease would last {hours} h, policy allows {limit} h")];
-            record.allowed_if.push(format!("context.hours <= {limit}"));
+        for name in [OBLIGATION_MAX_HOURS, OBLIGATION_IDLE_MINUTES] {
+            match record.obligations.get(name).map(|text| text.parse::<u64>()) {
+                // A duty that cannot be read could be any duty: it denies.
+                Some(Err(_)) => {
+                    record.allowed = false;
+                    record.reasons.push(format!("the obligation `{name}` is not a whole number"));
+                }
+                Some(Ok(limit)) if name == OBLIGATION_MAX_HOURS && hours > limit && record.allowed => {
+                    record.allowed = false;
+                    record.reasons = vec![format!("the lease would last {hours} h, policy allows {limit} h")];
+                    record.allowed_if.push(format!("context.hours <= {limit}"));
+                }
+                Some(Ok(_)) | None => {}
+            }
         }
         record
     }

@@ -6,12 +6,13 @@ use futures_util::future::join_all;
 use hpc_audit::Receipt;
 use hpc_error::{HpcError, codes};
 use hpc_ledger::Key;
+use hpc_policy::Resource;
 use hpc_provider::QuoteRequest;
 use hpc_resources::{
     Catalog, DecisionId, Facts, Money, Offer, Plan, PlanId, PlanInput, ProviderId, QuotaFamily, Region,
     RequestId, ResourceRequest, TeamId,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::apply::with_tolerance;
 use crate::broker::Broker;
@@ -80,7 +81,7 @@ impl Broker {
         once: Option<Key>,
     ) -> Result<(PlanRecord, Vec<Receipt>), HpcError> {
         let now = self.environment.now();
-        let team = request.team().unwrap_or(&caller.team).clone();
+        let team = self.paying_team(caller, &request, now)?;
         let market = self.market(&request, now).await;
         let policies = self.policies();
         let gate = Gate { policies: &policies, caller, team: &team, request: &request, now };
@@ -122,8 +123,28 @@ impl Broker {
             .put(key("plan", record.plan.id.as_str())?, &record)?
             .put(key("request", request_id.as_str())?, &story)?
             .say(self.scribe.planned(&record));
-        let receipts = self.store.commit(change).await?;
-        Ok((record, receipts))
+        let committed = self.store.commit(change).await?;
+        Ok((record, committed.receipts))
+    }
+
+    /// The team that pays: the caller's own, or another that the caller belongs to or that policy lets them spend for.
+    fn paying_team(
+        &self,
+        caller: &Caller,
+        request: &ResourceRequest,
+        now: Timestamp,
+    ) -> Result<TeamId, HpcError> {
+        let team = request.team().unwrap_or(&caller.team).clone();
+        let own = team == caller.team || caller.principal.teams().iter().any(|have| have == team.as_str());
+        if !own {
+            let budget = Resource::new("budget", format!("budget/{team}"));
+            crate::gate::check(&self.policies(), caller, budget, "budget.spend", now)?;
+        }
+        if !self.settings.unbudgeted && self.books.standing(&team).map_err(fail::money)?.is_none() {
+            let message = format!("team `{team}` has no budget");
+            return Err(HpcError::coded(&codes::BUD_UNKNOWN, message).with("team", &team));
+        }
+        Ok(team)
     }
 
     fn plan_record(
@@ -131,7 +152,7 @@ impl Broker {
         caller: &Caller,
         request: ResourceRequest,
         team: TeamId,
-        plan: Plan,
+        mut plan: Plan,
         decision: DecisionRecord,
         team_left: Option<Money>,
     ) -> Result<PlanRecord, HpcError> {
@@ -140,6 +161,9 @@ impl Broker {
         } else if plan.attempts.is_empty() {
             PlanState::NoOffer
         } else if let Some(by) = decision.obligations.get(OBLIGATION_APPROVAL) {
+            // A person needs longer than a price lives; apply checks price and policy again.
+            let wait = SignedDuration::from_secs(i64::from(self.settings.approval_valid_s));
+            plan.expires_at = plan.created_at.saturating_add(wait).unwrap_or(plan.expires_at);
             PlanState::AwaitingApproval { by: by.clone() }
         } else {
             PlanState::Open

@@ -76,6 +76,20 @@ impl Broker {
         self.listing("lease", after, limit).await
     }
 
+    /// Every lease that is not final, oldest first.
+    ///
+    /// # Errors
+    /// A ledger failure.
+    pub async fn open_leases(&self) -> Result<Vec<LeaseRecord>, HpcError> {
+        let mut leases = Vec::new();
+        for marker in self.store.keys("open-lease/").await? {
+            if let Some((lease, _)) = self.store.read(&key("lease", marker.name())?).await? {
+                leases.push(lease);
+            }
+        }
+        Ok(leases)
+    }
+
     /// Requests, oldest first.
     ///
     /// # Errors

@@ -5,11 +5,11 @@
 
 use std::collections::HashMap;
 
-use hpc_audit::Outcome;
+use hpc_audit::{Entry, Outcome};
 use hpc_error::HpcError;
-use hpc_provider::{CapacityProvider, InstanceHandle, InstanceState, TAG_INTENT};
-use hpc_resources::{IntentId, LeaseId, Money, ProviderId};
-use jiff::SignedDuration;
+use hpc_provider::{InstanceHandle, InstancePhase, InstanceState, Interruption, Observe, TAG_INTENT};
+use hpc_resources::{IntentId, LeaseId, Money, ProviderId, TeamId};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::apply::{claim_name, instance_record};
@@ -21,6 +21,9 @@ use crate::store::{Change, key};
 
 /// Most pages read from one provider in one round.
 const PAGES_MAX: usize = 10_000;
+
+/// Most interruptions written in one transaction.
+const EVENTS_PER_COMMIT: usize = 256;
 
 /// What one round of reconciling did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +68,11 @@ impl Broker {
             Ok(audited) => report.audited = audited,
             Err(error) => report.problems.push(error.to_string()),
         }
-        self.read_interruptions(&mut report).await?;
+        if let Err(error) = self.read_interruptions(&mut report).await {
+            report.problems.push(error.to_string());
+        }
+        let held = self.books.held();
+        let listed_at = self.environment.now();
         let cloud = self.list_clouds(&mut report).await;
         for marker in self.store.keys("open-intent/").await? {
             let Ok(id) = IntentId::parse(marker.name()) else { continue };
@@ -82,7 +89,13 @@ impl Broker {
                 report.problems.push(format!("{id}: {error}"));
             }
         }
-        self.reap(&cloud, &mut report).await?;
+        self.note_orphans(&cloud, listed_at, &mut report).await?;
+        for marker in self.store.keys("open-orphan/").await? {
+            if let Err(error) = self.end_orphan(marker.name(), &mut report).await {
+                report.problems.push(format!("{}: {error}", marker.name()));
+            }
+        }
+        self.drop_lost_holds(held).await?;
         Ok(report)
     }
 
@@ -174,6 +187,7 @@ impl Broker {
             .say(self.scribe.intent(&intent, &lease.principal, "adopted", Outcome::Ok))
             .say(self.scribe.lease(&lease, now, "active", Outcome::Ok));
         self.store.commit_even_unaudited(change).await?;
+        self.books.restore_hold(&lease.team, &lease.id, lease.hold, lease.accelerators());
         report.adopted += 1;
         Ok(intent)
     }
@@ -199,7 +213,7 @@ impl Broker {
         let before = intent.clone();
         let port = self.provider(&intent.spec.offer.provider)?.clone();
         let missing = self.refresh(port.as_ref(), &mut intent).await;
-        self.give_up_missing(port.as_ref(), &mut intent, &missing);
+        self.note_missing(port.as_ref(), &mut intent.instances, &missing);
         let ended = intent.instances.iter().filter(|instance| instance.to.is_some()).count();
         if ended == 0 {
             if intent != before {
@@ -215,44 +229,24 @@ impl Broker {
         Ok(self.end_intent(intent, &lease.principal).await?.0)
     }
 
-    /// Ends, on paper, what a provider that answers has no longer known for longer than its consistency bound.
-    fn give_up_missing(
-        &self,
-        port: &dyn CapacityProvider,
-        intent: &mut IntentRecord,
-        missing: &[InstanceHandle],
-    ) {
-        let now = self.environment.now();
-        let bound_s = i64::try_from(port.describe().consistency_ms / 1_000).unwrap_or(i64::MAX);
-        let wait_s = bound_s.saturating_add(i64::from(self.settings.reaper_grace_s));
-        for instance in intent.instances.iter_mut().filter(|instance| missing.contains(&instance.handle)) {
-            if now.duration_since(instance.from).as_secs() >= wait_s {
-                instance.to = Some(now);
-                instance.reclaimed = true;
-            }
-        }
-    }
-
     async fn settle_lease(&self, id: &LeaseId, report: &mut Reconciled) -> Result<(), HpcError> {
+        let plan = self.lease_by_id(id).await?.plan;
+        if self.books.is_begun(&format!("plan/{plan}")) {
+            return Ok(());
+        }
+        // Read again: no apply writes it any more, and what was read before may be older than its last word.
         let lease = self.lease_by_id(id).await?;
         let now = self.environment.now();
-        let being_applied = self.books.is_begun(&format!("plan/{}", lease.plan));
         let ended = match lease.state {
-            LeaseState::Pending if being_applied => return Ok(()),
             LeaseState::Pending if self.has_open_intents(&lease).await? => {
                 report.pending += 1;
                 return Ok(());
             }
             LeaseState::Pending => {
                 // Only a restart leaves a lease like this: the apply that worked on it is gone.
-                let costs = self.lease_cost(&lease).await?;
-                if costs.nanos() > 0 {
-                    self.end_lease(id, EndReason::Interrupted).await?.0
-                } else {
-                    self.fail_lease(lease, EndReason::Interrupted).await?
-                }
+                let Some(_begun) = self.books.begin(&format!("lease/{id}")) else { return Ok(()) };
+                self.fail_lease(lease, EndReason::Interrupted).await?
             }
-            LeaseState::Releasing if being_applied => return Ok(()),
             LeaseState::Releasing => {
                 let reason = lease.end_reason.unwrap_or(EndReason::Asked);
                 self.end_lease(id, reason).await?.0
@@ -308,25 +302,16 @@ impl Broker {
                     if page.events.is_empty() && cursor.as_deref() == Some(page.cursor.as_str()) {
                         continue;
                     }
-                    let mut change = Change::new().put(place, &page.cursor)?;
-                    for event in page.events.iter().take(256) {
-                        let action = format!("instance.{}", crate::text(&event.kind));
-                        let id = format!(
-                            "{}.{}.{}",
-                            event.handle.id,
-                            crate::text(&event.kind),
-                            event.seen_at.as_millisecond()
-                        );
-                        let mut entry =
-                            self.scribe.entry(id, self.environment.now(), "system", &action, Outcome::Ok);
-                        entry.simulated = port.describe().simulated;
-                        entry.subjects.insert("instance".to_owned(), event.handle.id.clone());
-                        say(&mut entry, "provider", event.handle.provider.as_str());
-                        say(&mut entry, "deadline", &event.deadline.to_string());
-                        change = change.say(entry);
+                    let simulated = port.describe().simulated;
+                    for events in page.events.chunks(EVENTS_PER_COMMIT) {
+                        let change = events.iter().fold(Change::new(), |change, event| {
+                            change.say(self.interruption(event, simulated))
+                        });
+                        self.store.commit_even_unaudited(change).await?;
                     }
+                    // The cursor moves on after the events are kept: at least once, never lost.
+                    self.store.commit_even_unaudited(Change::new().put(place, &page.cursor)?).await?;
                     report.interruptions += page.events.len();
-                    self.store.commit_even_unaudited(change).await?;
                 }
                 Err(error) => report.problems.push(format!("{id}: {error}")),
             }
@@ -334,63 +319,170 @@ impl Broker {
         Ok(())
     }
 
-    /// Ends instances that carry our owner tag and that nothing in the ledger explains.
-    async fn reap(&self, cloud: &Cloud, report: &mut Reconciled) -> Result<(), HpcError> {
-        let now = self.environment.now();
+    fn interruption(&self, event: &Interruption, simulated: bool) -> Entry {
+        let kind = crate::text(&event.kind);
+        let id = format!("{}.{kind}.{}", safe_name(&event.handle), event.seen_at.as_millisecond());
+        let action = format!("instance.{kind}");
+        let mut entry = self.scribe.entry(id, self.environment.now(), "system", &action, Outcome::Ok);
+        entry.simulated = simulated;
+        entry.subjects.insert("instance".to_owned(), safe_name(&event.handle));
+        say(&mut entry, "provider", event.handle.provider.as_str());
+        say(&mut entry, "deadline", &event.deadline.to_string());
+        entry
+    }
+
+    /// Puts every instance on the books that carries our owner tag and that nothing explains: before it is ended, so
+    /// that a crash loses neither the instance nor its cost.
+    async fn note_orphans(
+        &self,
+        cloud: &Cloud,
+        listed_at: Timestamp,
+        report: &mut Reconciled,
+    ) -> Result<(), HpcError> {
         for (provider, instances) in cloud {
+            let Ok(port) = self.provider(provider) else { continue };
+            let settling_s = self.settling_s(port.as_ref());
             for state in instances.iter().filter(|state| state.phase.is_live()) {
-                let age_s = now.duration_since(state.launched_at).as_secs();
-                if age_s < i64::from(self.settings.reaper_grace_s) || self.explained(state).await? {
+                let age_s = listed_at.duration_since(state.launched_at).as_secs();
+                if age_s < i64::from(self.settings.reaper_grace_s) {
                     continue;
                 }
-                let Ok(port) = self.provider(provider) else { continue };
-                match port.release(&state.handle).await {
-                    Ok(_) => {
-                        let after = port
-                            .observe(&hpc_provider::Observe::Handles(vec![state.handle.clone()]))
-                            .await
-                            .ok()
-                            .and_then(|states| states.into_iter().next());
-                        let price = state.price.unwrap_or(hpc_resources::PerInstanceHour(Money::ZERO_USD));
-                        let mut instance = instance_record(after.as_ref().unwrap_or(state), price);
-                        instance.to = instance.to.or(Some(now));
-                        let intent = state.tags.get(TAG_INTENT).cloned();
-                        let name = format!("{provider}.{}", state.handle.id);
-                        let mut entry = self.scribe.entry(
-                            format!("{name}.reaped"),
-                            now,
-                            "system",
-                            "orphan.reaped",
-                            Outcome::Ok,
-                        );
-                        entry.simulated = port.describe().simulated;
-                        entry.subjects.insert("instance".to_owned(), state.handle.id.clone());
-                        say(&mut entry, "provider", provider.as_str());
-                        say(&mut entry, "cost", &instance.cost(now).map_err(fail::money)?.to_string());
-                        let record = OrphanRecord { instance, intent };
-                        let change = Change::new().put(key("orphan", &name)?, &record)?.say(entry);
-                        self.store.commit_even_unaudited(change).await?;
-                        report.reaped += 1;
+                match self.explained(state, listed_at, settling_s).await? {
+                    Explained::Yes => {}
+                    Explained::Not { paid_to } => {
+                        let simulated = port.describe().simulated;
+                        if let Err(error) = self.note_orphan(state, paid_to, simulated).await {
+                            report.problems.push(format!("{}: {error}", state.handle.id));
+                        }
                     }
-                    Err(error) => report.problems.push(format!("{}: {error}", state.handle.id)),
                 }
             }
         }
         Ok(())
     }
 
-    /// Whether an intent accounts for the instance: one that is still open, or one that has ended it and paid for it. The
-    /// list of instances is older than the ledger that is read here.
-    async fn explained(&self, state: &InstanceState) -> Result<bool, HpcError> {
+    async fn note_orphan(
+        &self,
+        state: &InstanceState,
+        paid_to: Option<Timestamp>,
+        simulated: bool,
+    ) -> Result<(), HpcError> {
+        let name = safe_name(&state.handle);
+        let place = key("orphan", &name)?;
+        if self
+            .store
+            .read::<OrphanRecord>(&place)
+            .await?
+            .is_some_and(|(orphan, _)| orphan.instance.to.is_none())
+        {
+            return Ok(());
+        }
+        let price = state.price.unwrap_or(hpc_resources::PerInstanceHour(Money::ZERO_USD));
+        let mut instance = instance_record(state, price);
+        instance.to = None;
+        instance.from = paid_to.map_or(instance.from, |to| to.max(instance.from));
+        let now = self.environment.now();
+        let id = format!("{name}.found.{}", now.as_millisecond());
+        let mut entry = self.scribe.entry(id, now, "system", "orphan.found", Outcome::Ok);
+        entry.simulated = simulated;
+        entry.subjects.insert("instance".to_owned(), name.clone());
+        say(&mut entry, "provider", state.handle.provider.as_str());
+        let record = OrphanRecord { instance, intent: state.tags.get(TAG_INTENT).cloned() };
+        let change = Change::new().put(place, &record)?.mark(key("open-orphan", &name)?).say(entry);
+        self.store.commit_even_unaudited(change).await?;
+        Ok(())
+    }
+
+    /// Ends an orphan that is on the books, and keeps what it cost.
+    async fn end_orphan(&self, name: &str, report: &mut Reconciled) -> Result<(), HpcError> {
+        let place = key("orphan", name)?;
+        let Some((mut orphan, _)) = self.store.read::<OrphanRecord>(&place).await? else { return Ok(()) };
+        let handle = orphan.instance.handle.clone();
+        let port = self.provider(&handle.provider)?.clone();
+        drop(port.release(&handle).await);
+        match port.observe(&Observe::Handles(vec![handle.clone()])).await {
+            Ok(states) => match states.iter().find(|state| state.handle == handle) {
+                Some(state) => {
+                    orphan.instance.missing_since = None;
+                    orphan.instance.to = state.ended_at.filter(|_| state.phase == InstancePhase::Terminated);
+                }
+                None => {
+                    self.note_missing(port.as_ref(), std::slice::from_mut(&mut orphan.instance), &[handle])
+                }
+            },
+            Err(error) => report.problems.push(format!("{}: {error}", handle.id)),
+        }
+        let mut change = Change::new();
+        if orphan.instance.to.is_some() {
+            let now = self.environment.now();
+            let id = format!("{name}.reaped.{}", now.as_millisecond());
+            let mut entry = self.scribe.entry(id, now, "system", "orphan.reaped", Outcome::Ok);
+            entry.simulated = port.describe().simulated;
+            entry.subjects.insert("instance".to_owned(), name.to_owned());
+            say(&mut entry, "provider", orphan.instance.handle.provider.as_str());
+            say(&mut entry, "cost", &orphan.instance.cost(now).map_err(fail::money)?.to_string());
+            change = change.delete(key("open-orphan", name)?).say(entry);
+            report.reaped += 1;
+        } else {
+            report.pending += 1;
+        }
+        self.store.commit_even_unaudited(change.put(place, &orphan)?).await?;
+        Ok(())
+    }
+
+    /// Whether an intent accounts for the instance: one that is still open, or one that has just ended it and paid for it.
+    /// An intent that ended it a while ago is wrong: it lives.
+    async fn explained(
+        &self,
+        state: &InstanceState,
+        listed_at: Timestamp,
+        settling_s: i64,
+    ) -> Result<Explained, HpcError> {
         let Some(id) = state.tags.get(TAG_INTENT).and_then(|text| IntentId::parse(text.clone()).ok()) else {
-            return Ok(false);
+            return Ok(Explained::Not { paid_to: None });
         };
         if self.books.is_begun(&claim_name(&id)) {
-            return Ok(true);
+            return Ok(Explained::Yes);
         }
-        Ok(self.intent_by_id(&id).await?.is_some_and(|intent| {
-            !intent.state.is_final()
-                || intent.instances.iter().any(|instance| instance.handle == state.handle)
-        }))
+        let Some(intent) = self.intent_by_id(&id).await? else { return Ok(Explained::Not { paid_to: None }) };
+        if !intent.state.is_final() {
+            return Ok(Explained::Yes);
+        }
+        let known = intent.instances.iter().find(|instance| instance.handle == state.handle);
+        Ok(match known.map(|instance| instance.to) {
+            Some(Some(to)) if listed_at.duration_since(to).as_secs() >= settling_s => {
+                Explained::Not { paid_to: Some(to) }
+            }
+            Some(_) => Explained::Yes,
+            None => Explained::Not { paid_to: None },
+        })
     }
+
+    /// Gives back holds whose lease the ledger does not have, or has ended: a commit that failed, or whose answer was lost.
+    async fn drop_lost_holds(&self, held: Vec<(TeamId, LeaseId)>) -> Result<(), HpcError> {
+        for (team, lease) in held {
+            let marked = self.store.has(&key("open-lease", lease.as_str())?).await?;
+            if !marked && !self.books.is_begun(&format!("lease/{lease}")) {
+                self.books.end_hold(&team, &lease);
+                self.recall_budget(&team).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the ledger accounts for an instance.
+enum Explained {
+    /// It does.
+    Yes,
+    /// It does not; what it cost up to `paid_to` is on the books already.
+    Not { paid_to: Option<Timestamp> },
+}
+
+/// A provider's name for an instance, fit for a key and for the audit log; a hash if its own text is not.
+fn safe_name(handle: &InstanceHandle) -> String {
+    let name = format!("{}.{}", handle.provider, handle.id);
+    let fits = name.len() <= 128
+        && handle.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if fits { name } else { format!("{}.{}", handle.provider, blake3::hash(handle.id.as_bytes()).to_hex()) }
 }

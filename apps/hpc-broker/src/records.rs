@@ -157,6 +157,9 @@ pub struct InstanceRecord {
     pub to: Option<Timestamp>,
     /// Whether the provider took it back.
     pub reclaimed: bool,
+    /// Since when the provider, although it answers, knows nothing of it. One blind look proves nothing.
+    #[serde(default)]
+    pub missing_since: Option<Timestamp>,
 }
 
 impl InstanceRecord {

@@ -4,7 +4,7 @@
 
 use hpc_audit::{Outcome, Receipt};
 use hpc_error::{HpcError, codes};
-use hpc_provider::{CapacityProvider, InstanceHandle, InstancePhase, Observe, Released, TAG_INTENT};
+use hpc_provider::{CapacityProvider, InstanceHandle, InstancePhase, Observe, TAG_INTENT};
 use hpc_resources::{IntentId, LeaseId, Money};
 
 use crate::apply::instance_record;
@@ -79,7 +79,7 @@ impl Broker {
                 "releasing",
                 Outcome::Ok,
             ));
-            receipts.extend(self.store.commit_even_unaudited(change).await?);
+            receipts.extend(self.store.commit_even_unaudited(change).await?.receipts);
         }
         for intent in lease.intents.clone() {
             if let Some(record) = self.intent_by_id(&intent).await?
@@ -117,21 +117,12 @@ impl Broker {
                 .say(self.scribe.intent(&intent, principal, "releasing", Outcome::Ok));
             self.store.commit_even_unaudited(change).await?;
         }
-        let mut gone = Vec::new();
         for instance in intent.instances.iter().filter(|instance| instance.to.is_none()) {
-            // A failure here is not the end: the intent stays open and is released again.
-            if let Ok(Released::AlreadyGone) = port.release(&instance.handle).await {
-                gone.push(instance.handle.clone());
-            }
+            // A failure, or an answer that there is no such instance, is not the end: only what is observed is.
+            drop(port.release(&instance.handle).await);
         }
-        self.refresh(port.as_ref(), &mut intent).await;
-        let now = self.environment.now();
-        for instance in intent.instances.iter_mut().filter(|instance| instance.to.is_none()) {
-            if gone.contains(&instance.handle) {
-                // The provider knows no such instance any more and named no end: it ended now at the latest.
-                instance.to = Some(now);
-            }
-        }
+        let missing = self.refresh(port.as_ref(), &mut intent).await;
+        self.note_missing(port.as_ref(), &mut intent.instances, &missing);
         self.close_if_ended(intent, principal).await
     }
 
@@ -167,6 +158,30 @@ impl Broker {
         missing
     }
 
+    /// Notes what the provider answers nothing about, and ends it on paper once it has been missing for longer than the
+    /// provider's consistency bound and the grace: from the moment it was first missed.
+    pub(crate) fn note_missing(
+        &self,
+        port: &dyn CapacityProvider,
+        instances: &mut [InstanceRecord],
+        missing: &[InstanceHandle],
+    ) {
+        let now = self.environment.now();
+        for instance in instances.iter_mut().filter(|instance| missing.contains(&instance.handle)) {
+            let since = *instance.missing_since.get_or_insert(now);
+            if now.duration_since(since).as_secs() >= self.settling_s(port) {
+                instance.to = Some(since.max(instance.from));
+                instance.reclaimed = true;
+            }
+        }
+    }
+
+    /// For how long what a provider does not show may still be there, in seconds.
+    pub(crate) fn settling_s(&self, port: &dyn CapacityProvider) -> i64 {
+        let bound_s = i64::try_from(port.describe().consistency_ms / 1_000).unwrap_or(i64::MAX);
+        bound_s.saturating_add(i64::from(self.settings.reaper_grace_s))
+    }
+
     /// Makes the intent final when all its instances have ended; keeps what was learnt otherwise.
     pub(crate) async fn close_if_ended(
         &self,
@@ -187,8 +202,8 @@ impl Broker {
             ));
         }
         let change = change.put(key("intent", &id)?, &intent)?;
-        let receipts = self.store.commit_even_unaudited(change).await?;
-        Ok((intent, receipts))
+        let committed = self.store.commit_even_unaudited(change).await?;
+        Ok((intent, committed.receipts))
     }
 
     async fn close_without_instances(
@@ -203,8 +218,8 @@ impl Broker {
             .put(key("intent", &id)?, &intent)?
             .delete(key("open-intent", &id)?)
             .say(self.scribe.intent(&intent, principal, "settled", Outcome::Failed));
-        let receipts = self.store.commit_even_unaudited(change).await?;
-        Ok((intent, receipts))
+        let committed = self.store.commit_even_unaudited(change).await?;
+        Ok((intent, committed.receipts))
     }
 
     /// What carries the intent's tag. `None`: nothing yet, and too early to say that nothing will be.
@@ -217,8 +232,7 @@ impl Broker {
         // No answer proves nothing: the intent stays as it is.
         let Ok(states) = port.observe(&what).await else { return Ok(None) };
         if states.is_empty() {
-            let bound_ms = i64::try_from(port.describe().consistency_ms).unwrap_or(i64::MAX);
-            let wait_s = (bound_ms / 1_000).saturating_add(i64::from(self.settings.reaper_grace_s));
+            let wait_s = self.settling_s(port);
             let age_s = self.environment.now().duration_since(intent.updated_at).as_secs();
             return Ok((age_s >= wait_s).then(Vec::new));
         }
@@ -267,12 +281,12 @@ impl Broker {
                 after = Some(budget);
             }
             match self.store.commit_even_unaudited(change).await {
-                Ok(receipts) => {
+                Ok(committed) => {
                     if let Some(budget) = after {
-                        self.books.set_budget(&budget.team, budget.limit, budget.spent);
+                        self.books.set_budget(&budget.team, budget.limit, budget.spent, committed.revision);
                     }
                     self.books.end_hold(&lease.team, &lease.id);
-                    return Ok((lease, receipts));
+                    return Ok((lease, committed.receipts));
                 }
                 Err(CommitError::Conflict) => {}
                 Err(error) => return Err(error.into()),

@@ -66,13 +66,22 @@ impl Change {
     }
 }
 
+/// What a commit made.
+#[derive(Debug, Default)]
+pub(crate) struct Committed {
+    /// Proof in the audit log; empty while the entries wait in the outbox.
+    pub(crate) receipts: Vec<Receipt>,
+    /// The ledger's revision: of two commits, the later one has the greater.
+    pub(crate) revision: Revision,
+}
+
 /// How a commit ended when it did not simply succeed.
 #[derive(Debug)]
 pub(crate) enum CommitError {
     /// Somebody else changed a record: read again and decide again.
     Conflict,
     /// The change is durable, but the audit log could not take its entry: it stays in the outbox.
-    Unaudited(HpcError),
+    Unaudited(HpcError, Revision),
     /// Nothing was written, or nobody knows.
     Failed(HpcError),
 }
@@ -81,7 +90,7 @@ impl From<CommitError> for HpcError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Conflict => Self::conflict("somebody else changed the same record; try again"),
-            CommitError::Unaudited(error) | CommitError::Failed(error) => error,
+            CommitError::Unaudited(error, _) | CommitError::Failed(error) => error,
         }
     }
 }
@@ -115,6 +124,11 @@ impl Store {
                 Ok(Some((record, found.version)))
             }
         }
+    }
+
+    /// Whether there is a record, or a marker.
+    pub(crate) async fn has(&self, key: &Key) -> Result<bool, HpcError> {
+        Ok(self.ledger.get(key).await.map_err(fail::ledger)?.is_some())
     }
 
     /// Reads one page of records: those after `after`, at most `limit`; and whether more follow.
@@ -154,7 +168,7 @@ impl Store {
     }
 
     /// Makes the change durable, then appends its entries to the audit log.
-    pub(crate) async fn commit(&self, change: Change) -> Result<Vec<Receipt>, CommitError> {
+    pub(crate) async fn commit(&self, change: Change) -> Result<Committed, CommitError> {
         let Change { mut transaction, entries } = change;
         let mut outbox = Vec::with_capacity(entries.len());
         for entry in &entries {
@@ -167,8 +181,8 @@ impl Store {
         for key in &drops {
             transaction = transaction.delete(key);
         }
-        match self.ledger.commit(transaction).await {
-            Ok(_) => {}
+        let revision = match self.ledger.commit(transaction).await {
+            Ok(revision) => revision,
             Err(error) => {
                 self.put_back(drops);
                 return Err(match error {
@@ -176,24 +190,24 @@ impl Store {
                     error => CommitError::Failed(fail::ledger(error)),
                 });
             }
-        }
+        };
         if entries.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Committed { receipts: Vec::new(), revision });
         }
         match self.audit.append(entries).await {
             Ok(receipts) => {
                 self.put_back(outbox);
-                Ok(receipts)
+                Ok(Committed { receipts, revision })
             }
-            Err(error) => Err(CommitError::Unaudited(unwritable(error))),
+            Err(error) => Err(CommitError::Unaudited(unwritable(error), revision)),
         }
     }
 
     /// Like [`Store::commit`], for changes that must go on even when the audit log cannot be written, above all releases:
     /// their entries wait in the outbox.
-    pub(crate) async fn commit_even_unaudited(&self, change: Change) -> Result<Vec<Receipt>, CommitError> {
+    pub(crate) async fn commit_even_unaudited(&self, change: Change) -> Result<Committed, CommitError> {
         match self.commit(change).await {
-            Err(CommitError::Unaudited(_)) => Ok(Vec::new()),
+            Err(CommitError::Unaudited(_, revision)) => Ok(Committed { receipts: Vec::new(), revision }),
             outcome => outcome,
         }
     }

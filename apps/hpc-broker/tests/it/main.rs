@@ -12,5 +12,7 @@
 mod approval;
 mod crash;
 mod journey;
+mod lost;
 mod refusals;
+mod storm;
 mod world;
