@@ -1,6 +1,6 @@
 //! A server on standard input and output with two tools: `echo`, and `env` for tests of what a child inherits.
 //!
-//! `claude mcp add example -- cargo run -q -p hpc-mcp --example stdio_server`
+//! Any MCP client can start it as a command: `cargo run -q -p hpc-mcp --example stdio_server`
 
 use async_trait::async_trait;
 use hpc_mcp::{Annotations, Caller, Content, McpServer, Result, Tool, ToolCall, ToolHandler, ToolResult};
