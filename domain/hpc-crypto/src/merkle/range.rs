@@ -90,6 +90,13 @@ impl CompactRange {
         Ok(leaf_index)
     }
 
+    // The edge of a whole tree in memory, which cannot reach the limit: what has no right neighbour, highest first.
+    pub(super) fn of_levels(profile: Profile, levels: &[Vec<Hash>]) -> Self {
+        let size = levels.first().map_or(0, |leaves| leaves.len() as u64);
+        let alone = levels.iter().rev().filter(|row| row.len() % 2 == 1);
+        Self { profile, size, nodes: alone.filter_map(|row| row.last().copied()).collect() }
+    }
+
     // For rows already in memory, which cannot reach the limit.
     pub(super) fn push(&mut self, leaf_hash: Hash) {
         let _ = self.append(leaf_hash);

@@ -36,12 +36,19 @@ impl MerkleTree {
 
     /// The tree over `leaves`, in order.
     pub fn from_leaves_with<L: AsRef<[u8]>>(profile: Profile, leaves: &[L]) -> Self {
-        let mut tree = Self::new(profile);
-        for leaf in leaves {
-            // A slice cannot have more than LEAVES_MAX elements that take space.
-            let _ = tree.append(leaf.as_ref());
+        let mut levels = Vec::new();
+        let mut row: Vec<Hash> = leaves.iter().map(|leaf| profile.leaf(leaf.as_ref())).collect();
+        // Level by level, so that each is allocated once and at its size.
+        while !row.is_empty() {
+            let mut above = Vec::with_capacity(row.len() / 2);
+            for pair in row.chunks_exact(2) {
+                if let [left, right] = pair {
+                    above.push(profile.node(left, right));
+                }
+            }
+            levels.push(std::mem::replace(&mut row, above));
         }
-        tree
+        Self { edge: CompactRange::of_levels(profile, &levels), levels }
     }
 
     /// The hash profile.
@@ -173,5 +180,25 @@ impl MerkleTree {
             .and_then(|row| row.get(usize::try_from(node.index).ok()?))
             .copied()
             .ok_or(CryptoError::IndexOutOfRange { index: node.index << node.level, size: self.len() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_built_at_once_is_the_one_that_grew() {
+        let leaves: Vec<[u8; 8]> = (0..70_u64).map(u64::to_le_bytes).collect();
+        for profile in [Profile::Blake3, Profile::Rfc6962Sha256] {
+            let mut grown = MerkleTree::new(profile);
+            for size in 0..leaves.len() {
+                let mut built = MerkleTree::from_leaves_with(profile, &leaves[..size]);
+                assert_eq!((&built.edge, &built.levels), (&grown.edge, &grown.levels), "{size} leaves");
+                built.append(&leaves[size]).unwrap();
+                grown.append(&leaves[size]).unwrap();
+                assert_eq!(built.root(), grown.root());
+            }
+        }
     }
 }
