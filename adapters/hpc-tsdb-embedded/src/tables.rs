@@ -152,20 +152,20 @@ pub(crate) fn merge_head(
     let (Some((head_first, _)), Some((head_last, _))) = (head.first(), head.last()) else { return Ok(()) };
     let mut old_keys = Vec::new();
     let mut parts = Vec::new();
+    let mut gathered = head.len();
     for row in chunks.range((column, i64::MIN)..=(column, *head_last)).map_err(|e| place.redb(e))?.rev() {
         let (key, bytes) = row.map_err(|e| place.redb(e))?;
         let damaged = || place.corrupt(format!("chunk {:?} does not read back", key.value()));
         let header = chunk::header(bytes.value()).ok_or_else(damaged)?;
-        // A chunk that ends before the head only takes part if it has room.
-        let overlaps = header.last_ns >= *head_first;
-        if !overlaps && header.count == CHUNK_SAMPLES_MAX {
+        // A chunk that ends before the head takes part only if it has room and is no larger than what it is merged with.
+        // So a sample is written again as often as its chunk doubles, not at every seal.
+        let apart = header.last_ns < *head_first;
+        if apart && (header.count == CHUNK_SAMPLES_MAX || header.count > gathered) {
             break;
         }
+        gathered += header.count;
         old_keys.push(key.value());
         parts.push(chunk::decode(bytes.value()).ok_or_else(damaged)?);
-        if !overlaps {
-            break;
-        }
     }
     let stored: Vec<Raw> = parts.into_iter().rev().flatten().collect();
     for key in old_keys {
@@ -217,6 +217,33 @@ mod tests {
         assert_eq!(merge(&[(1, 1), (2, 2), (4, 4)], &[(2, 9), (3, 3)]), [(1, 1), (2, 9), (3, 3), (4, 4)]);
         assert_eq!(merge(&[], &[(1, 1)]), [(1, 1)]);
         assert_eq!(merge(&[(1, 1)], &[]), [(1, 1)]);
+    }
+
+    #[test]
+    fn chunks_double_and_are_not_rewritten_at_every_seal() {
+        let backend = redb::backends::InMemoryBackend::new();
+        let db = redb::Builder::new().create_with_backend(backend).unwrap();
+        let txn = db.begin_write().unwrap();
+        let place = Place("memory".to_owned());
+        let counts = || -> Vec<usize> {
+            let chunks = txn.open_table(CHUNKS).unwrap();
+            chunks
+                .range::<(u32, i64)>(..)
+                .unwrap()
+                .map(|row| chunk::header(row.unwrap().1.value()).unwrap().count)
+                .collect()
+        };
+        for seal in 0..200_i64 {
+            let head: Vec<Raw> = (0..16).map(|n| (seal * 16 + n, 0)).collect();
+            merge_head(&txn, &place, 7, ValueKind::Float, &head).unwrap();
+            if seal == 62 {
+                assert_eq!(counts(), [512, 256, 128, 64, 32, 16]);
+            }
+        }
+        assert_eq!(counts(), [1_024, 1_024, 1_024, 128]);
+        // Late samples still go where they belong.
+        merge_head(&txn, &place, 7, ValueKind::Float, &[(5, 1), (6_000, 1)]).unwrap();
+        assert_eq!(counts().iter().sum::<usize>(), 3_201);
     }
 
     #[test]
