@@ -1,8 +1,8 @@
 //! A broker over the embedded ledger and audit log on disk, and simulated clouds in memory.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hpc_audit_file::{Config, FileAuditLog};
@@ -150,21 +150,22 @@ pub async fn each<I, T, F>(
     work: impl Fn(I) -> F + Send + Sync + 'static,
 ) -> Result<(Vec<T>, Samples, Duration)>
 where
-    I: Clone + Send + Sync + 'static,
+    I: Send + 'static,
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send,
 {
-    let shared = Arc::new((items, AtomicUsize::new(0), work));
+    let shared = Arc::new((Mutex::new(items.into_iter()), work));
     let start = Instant::now();
     let tasks: Vec<_> = (0..at_once.max(1))
         .map(|_| {
             let shared = Arc::clone(&shared);
             tokio::spawn(async move {
-                let (items, next, work) = &*shared;
+                let (items, work) = &*shared;
+                let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let (mut answers, mut samples) = (Vec::new(), Samples::default());
-                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(item) = next() {
                     let begun = Instant::now();
-                    answers.push(work(item.clone()).await?);
+                    answers.push(work(item).await?);
                     samples.push(begun.elapsed());
                 }
                 Result::Ok((answers, samples))

@@ -61,7 +61,7 @@ async fn measure(bench: &Bench) -> Result<Report> {
         .goal("per_s_core>=800k", per_core >= 800_000.0)
         .note(format!(
             "{points} points of 10,000 series in batches of {BATCH}, one value each, {AT_ONCE} in flight, group \
-             durability, sealing included; a core's second is a second of processor time; cloning the batch is in it"
+             durability, sealing included; a core's second is a second of processor time"
         ))
         .note("no rival in the same run: InfluxDB and VictoriaMetrics are servers, which this program does not start"))
 }
