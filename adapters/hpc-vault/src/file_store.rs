@@ -115,7 +115,8 @@ impl FileKeyStore {
     /// Makes a store in `dir`, which is made if it is missing; its parent must exist.
     ///
     /// # Errors
-    /// [`VaultError::Exists`]; [`VaultError::Passphrase`] and [`VaultError::Params`]; as [`FileKeyStore::open`] for the rest.
+    /// [`VaultError::Exists`]; [`VaultError::Malformed`] when there are secrets and no keyring; [`VaultError::Passphrase`] and
+    /// [`VaultError::Params`]; as [`FileKeyStore::open`] for the rest.
     pub async fn create(dir: &Path, unlock: Unlock) -> Result<Self, VaultError> {
         let dir = dir.to_owned();
         blocking(move || Inner::create(dir, unlock)).await
@@ -190,7 +191,13 @@ impl Inner {
         if dir.join(KEYRING_FILE).exists() {
             return Err(VaultError::Exists(dir));
         }
-        private_dir(&dir.join(SECRETS_DIR))?;
+        let secrets = dir.join(SECRETS_DIR);
+        private_dir(&secrets)?;
+        // New keys beside old secrets would make these unreadable for ever, and take their names for others.
+        if fs::read_dir(&secrets).map_err(at(&secrets))?.next().is_some() {
+            let reason = "it is gone, and secrets sealed under it are there; restore it from a backup";
+            return Err(VaultError::Malformed { path: dir.join(KEYRING_FILE), reason });
+        }
         let (master, header) = unlock.fresh()?;
         let keyring = Keyring::generate()?;
         let backend = Backend::default();

@@ -190,6 +190,23 @@ async fn a_store_that_others_can_enter_is_refused() {
 }
 
 #[tokio::test]
+async fn a_lost_keyring_is_not_made_anew_beside_its_secrets() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("v");
+    let store = FileKeyStore::open_or_create(&dir, key(1)).await.unwrap();
+    store.seal(&path("a"), b"secret").await.unwrap();
+    drop(store);
+    fs::rename(dir.join("keyring.json"), home.path().join("backup")).unwrap();
+    for _ in 0..2 {
+        let made = FileKeyStore::open_or_create(&dir, key(1)).await.map(drop);
+        assert!(matches!(made, Err(VaultError::Malformed { .. })), "{made:?}");
+    }
+    fs::rename(home.path().join("backup"), dir.join("keyring.json")).unwrap();
+    let store = FileKeyStore::open_or_create(&dir, key(1)).await.unwrap();
+    assert_eq!(read(&store, "a").await.unwrap(), b"secret");
+}
+
+#[tokio::test]
 async fn a_keyring_file_cannot_talk_us_into_anything() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("v");
