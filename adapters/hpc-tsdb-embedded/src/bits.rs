@@ -62,14 +62,14 @@ impl BitWriter {
 
 pub(crate) struct BitReader<'a> {
     bytes: &'a [u8],
-    next: usize,
+    /// The unread bits are its lowest `pending_bits`; what is above them has been read.
     pending: u64,
     pending_bits: u32,
 }
 
 impl<'a> BitReader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, next: 0, pending: 0, pending_bits: 0 }
+        Self { bytes, pending: 0, pending_bits: 0 }
     }
 
     /// The next `bits` (at most 64), or `None` past the end.
@@ -83,24 +83,43 @@ impl<'a> BitReader<'a> {
     }
 
     fn pull_short(&mut self, bits: u32) -> Option<u64> {
-        while self.pending_bits < bits {
-            self.pending = (self.pending << 8) | u64::from(*self.bytes.get(self.next)?);
-            self.next += 1;
-            self.pending_bits += 8;
-        }
         if bits == 0 {
             return Some(0);
         }
-        self.pending_bits -= bits;
+        if self.pending_bits < bits {
+            self.fill();
+        }
+        self.pending_bits = self.pending_bits.checked_sub(bits)?;
         Some((self.pending >> self.pending_bits) & (u64::MAX >> (64 - bits)))
     }
 
-    pub(crate) fn pull_number(&mut self) -> Option<i64> {
-        let mut bucket = 0;
-        while bucket < BUCKETS.len() - 1 && self.pull_short(1)? == 1 {
-            bucket += 1;
+    /// Makes at least 32 bits pending, or all that are left. Called with fewer than 32.
+    fn fill(&mut self) {
+        if let Some((word, rest)) = self.bytes.split_first_chunk() {
+            self.pending = (self.pending << 32) | u64::from(u32::from_be_bytes(*word));
+            self.pending_bits += 32;
+            self.bytes = rest;
+            return;
         }
-        let folded = self.pull(BUCKETS.get(bucket).copied()?)?;
+        // At most 31 + 3 * 8 bits.
+        while let Some((byte, rest)) = self.bytes.split_first() {
+            self.pending = (self.pending << 8) | u64::from(*byte);
+            self.pending_bits += 8;
+            self.bytes = rest;
+        }
+    }
+
+    pub(crate) fn pull_number(&mut self) -> Option<i64> {
+        let last = BUCKETS.len() as u32 - 1;
+        if self.pending_bits < last {
+            self.fill();
+        }
+        // The unread bits moved to the top, zeros behind them: the ones in front are counted at once.
+        let front = self.pending.checked_shl(64 - self.pending_bits).unwrap_or(0);
+        let ones = front.leading_ones().min(last);
+        let announced = if ones == last { last } else { ones + 1 };
+        self.pending_bits = self.pending_bits.checked_sub(announced)?;
+        let folded = self.pull(BUCKETS.get(ones as usize).copied()?)?;
         Some((folded >> 1) as i64 ^ -((folded & 1) as i64))
     }
 }
