@@ -39,6 +39,8 @@ pub struct DataDir {
     path: PathBuf,
     /// Deletes the directory when the daemon ends; only without `--data`.
     temporary: Option<TempDir>,
+    /// The directory itself, locked: one daemon at a time. The system lets go of it when the process ends.
+    _lock: fs::File,
     seed: u64,
     run: u64,
 }
@@ -46,8 +48,11 @@ pub struct DataDir {
 impl DataDir {
     /// Opens a directory, or makes a temporary one. Counts the run durably, so that no two runs draw the same ids.
     ///
+    /// A directory that is refused stays as it was, its mode and its counter included.
+    ///
     /// # Errors
-    /// `HPC-DAT-0001` and `-0003` damaged, `-0004` not writable, `-0005` disk full, `-0006` another format;
+    /// `HPC-DAT-0001` and `-0003` damaged, `-0002` in use by another daemon, `-0004` not writable, `-0005` disk full,
+    /// `-0006` another format;
     /// `HPC-USG-0012` for a seed other than the one the directory was made with.
     pub fn open(path: Option<&Path>, seed: Option<u64>, default_seed: u64) -> Result<Self, HpcError> {
         let (path, temporary) = match path {
@@ -59,7 +64,8 @@ impl DataDir {
             }
         };
         fs::create_dir_all(&path).map_err(|error| failed(&path, &error))?;
-        restrict(&path)?;
+        // Before anything is read: whoever holds the lock alone decides what is here.
+        let lock = lock(&path)?;
         let file = path.join("hpcd.json");
         let header = match read_header(&file)? {
             Some(header) => {
@@ -78,8 +84,10 @@ impl DataDir {
                 Header { format: FORMAT, seed: seed.unwrap_or(default_seed), runs: 1 }
             }
         };
+        // Only now is it known to be ours.
+        restrict(&path)?;
         write_header(&path, &file, &header)?;
-        Ok(Self { path, temporary, seed: header.seed, run: header.runs })
+        Ok(Self { path, temporary, _lock: lock, seed: header.seed, run: header.runs })
     }
 
     /// A file or folder in it.
@@ -110,6 +118,19 @@ impl DataDir {
     #[must_use]
     pub fn run(&self) -> u64 {
         self.run
+    }
+}
+
+/// Locks the directory itself, so that nothing need be written to find out that it is taken.
+fn lock(path: &Path) -> Result<fs::File, HpcError> {
+    let directory = fs::File::open(path).map_err(|error| failed(path, &error))?;
+    match directory.try_lock() {
+        Ok(()) => Ok(directory),
+        Err(fs::TryLockError::WouldBlock) => {
+            let message = format!("`{}` is in use by another daemon", path.display());
+            Err(HpcError::coded(&codes::DAT_LOCKED, message).with("path", path.display()))
+        }
+        Err(fs::TryLockError::Error(error)) => Err(failed(path, &error)),
     }
 }
 

@@ -115,14 +115,15 @@ impl World {
     pub async fn open(options: WorldOptions) -> Result<Arc<Self>, HpcError> {
         let loaded = policies::load(options.policies.as_deref())?;
         let data = DataDir::open(options.data.as_deref(), options.seed, SEED_DEFAULT)?;
+        // The directory is locked; the ledger has a lock of its own, and comes before anything that is made once.
+        let ledger: Arc<dyn Ledger> =
+            Arc::new(RedbLedger::open(data.at("ledger.redb"), LedgerOptions::default()).map_err(stored)?);
         let master = MasterKey::load_or_create(&data.at("vault.key")).map_err(|error| vault(&error))?;
         let keys = FileKeyStore::open_or_create(&data.at("keys"), Unlock::Key(master))
             .await
             .map_err(|e| vault(&e))?;
         let audit_key = KeyPair::from_seed(seed_of(&keys, "audit/log").await?);
         let ids = seed_of(&keys, "ids/stream").await?;
-        let ledger: Arc<dyn Ledger> =
-            Arc::new(RedbLedger::open(data.at("ledger.redb"), LedgerOptions::default()).map_err(stored)?);
         let audit = FileAuditLog::open(&data.at("audit"), audit_key, AuditConfig::new(AUDIT_ORIGIN))
             .map_err(|error| audited(&data, error))?;
         let audit = Arc::new(audit);
