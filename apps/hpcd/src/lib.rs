@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod data;
 pub mod demo;
 pub mod identity;
+pub mod limits;
 pub mod nodes;
 pub mod people;
 pub mod policies;

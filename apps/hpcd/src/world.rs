@@ -24,6 +24,7 @@ use serde::Serialize;
 use crate::clock::{HostEnvironment, Pace, draw_32, wall_now};
 use crate::data::DataDir;
 use crate::identity::HostIdentity;
+use crate::limits;
 use crate::nodes::Nodes;
 use crate::policies;
 
@@ -143,7 +144,7 @@ impl World {
         let shared_audit: Arc<dyn AuditLog> = audit.clone();
         let broker =
             Broker::builder(ledger.clone(), shared_audit.clone(), Arc::new(loaded.set), environment.clone())
-                .providers(sim.providers())
+                .providers(limits::bounded(sim.providers()))
                 .settings(Settings {
                     owner: format!("hpcd-{}", data.seed()),
                     dev: true,
