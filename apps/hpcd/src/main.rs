@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use hpc_error::HpcError;
@@ -13,6 +14,12 @@ use hpcd::context::Contexts;
 use hpcd::daemon::{Daemon, Listen};
 use hpcd::demo::{self, DemoOptions, Ending, Voice};
 use hpcd::world::{World, WorldOptions};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How long the rest of the work may take once the outcome is known.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+/// Exit code of a process that was interrupted: 128 and the number of SIGINT.
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// The daemon of HPC Foundation: ask for GPU capacity, get it under policy, with proof.
 #[derive(Parser)]
@@ -112,6 +119,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => runtime.block_on(run_demo(args)),
         Command::Dev(args) => runtime.block_on(run_dev(args)),
     };
+    // Tasks hold the world, and the world its temporary directory: they go before the process does.
+    runtime.shutdown_timeout(SHUTDOWN_MAX);
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => report(&error),
@@ -119,6 +128,7 @@ fn main() -> ExitCode {
 }
 
 async fn run_demo(args: DemoArgs) -> Result<u8, HpcError> {
+    let mut signals = Signals::install()?;
     let WorldArgs { policies, catalog, seed, data } = args.world;
     let voice = Voice::new(args.json);
     let options = DemoOptions {
@@ -130,7 +140,14 @@ async fn run_demo(args: DemoArgs) -> Result<u8, HpcError> {
         story: args.fail,
         json: args.json,
     };
-    match demo::run(options, &voice).await? {
+    let ended = tokio::select! {
+        ended = demo::run(options, &voice) => ended?,
+        () = signals.recv() => {
+            eprintln!("\nstopped before the end of the story");
+            return Ok(EXIT_INTERRUPTED);
+        }
+    };
+    match ended {
         Ending::Whole => Ok(0),
         Ending::Refused(code) => {
             eprintln!("\nrefused ({}): {}", code.code, code.title);
@@ -142,20 +159,21 @@ async fn run_demo(args: DemoArgs) -> Result<u8, HpcError> {
 
 async fn run_dev(args: DevArgs) -> Result<u8, HpcError> {
     let _guard = logging(&args.log)?;
+    // Before anything is made that must be cleared away.
+    let mut signals = Signals::install()?;
     let WorldArgs { policies, catalog, seed, data } = args.world;
     let listen =
         Listen { api: (args.bind, args.api_port).into(), telemetry: (args.bind, args.telemetry_port).into() };
     listen.check()?;
-    let world = World::open(WorldOptions {
-        data,
-        seed,
-        policies,
-        catalog,
-        story: args.fail,
-        pace: Pace::Wall,
-        start: wall_now(),
-    })
-    .await?;
+    let options =
+        WorldOptions { data, seed, policies, catalog, story: args.fail, pace: Pace::Wall, start: wall_now() };
+    let world = tokio::select! {
+        world = World::open(options) => world?,
+        () = signals.recv() => {
+            eprintln!("stopped before it served");
+            return Ok(EXIT_INTERRUPTED);
+        }
+    };
     let metrics = serve_metrics((args.bind, args.metrics_port).into())?;
     let daemon = Daemon::start(Arc::clone(&world), listen).await?;
     let home = match args.home {
@@ -164,10 +182,16 @@ async fn run_dev(args: DevArgs) -> Result<u8, HpcError> {
     };
     let contexts = Contexts::write(&daemon, &home)?;
     print!("{}", banner::text(&daemon, &contexts, metrics.as_ref().map(|(_, address)| *address)));
-    wait_for_signal().await?;
+    signals.recv().await;
     eprintln!("stopping");
     drop(contexts);
-    daemon.stop().await?;
+    tokio::select! {
+        stopped = daemon.stop() => stopped?,
+        () = signals.recv() => {
+            eprintln!("stopped while calls were in flight; the next start settles them");
+            return Ok(EXIT_INTERRUPTED);
+        }
+    }
     Ok(0)
 }
 
@@ -195,17 +219,53 @@ fn serve_metrics(
     Ok(Some((server, bound)))
 }
 
-/// Waits for Ctrl-C or a polite request to stop.
-async fn wait_for_signal() -> Result<(), HpcError> {
-    let failed = |error: std::io::Error| {
-        HpcError::coded(&hpc_error::codes::INT_BUG, format!("signals cannot be received: {error}"))
-    };
-    let mut terminate =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(failed)?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(failed),
-        _ = terminate.recv() => Ok(()),
+/// Ctrl-C, a polite request to stop, and the terminal going away: all mean "stop, and leave nothing behind".
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// `None` when the process was started to outlive its terminal (`nohup`).
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    /// From here on these signals no longer end the process at once.
+    fn install() -> Result<Self, HpcError> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                HpcError::coded(&hpc_error::codes::INT_BUG, format!("signals cannot be received: {error}"))
+            })
+        };
+        let hangup = if hangup_is_ignored() { None } else { Some(listen(SignalKind::hangup())?) };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup,
+        })
     }
+
+    /// Waits for the next one.
+    async fn recv(&mut self) {
+        let Self { interrupt, terminate, hangup } = self;
+        let hung_up = async {
+            match hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hung_up => {}
+        }
+    }
+}
+
+/// Whether SIGHUP was being ignored when the process began, as the system tells it; where it does not tell, no.
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Signal n is bit n-1, and SIGHUP is 1.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// One clear message: what, where, what to do; and the exit code that belongs to it.

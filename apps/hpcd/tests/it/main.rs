@@ -10,6 +10,7 @@
 )]
 
 mod directory;
+mod process;
 
 use std::path::Path;
 use std::sync::Arc;
