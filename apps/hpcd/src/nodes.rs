@@ -9,12 +9,28 @@ use hpc_auth::join::{JoinError, JoinRecord, JoinToken, NodeName};
 use hpc_error::{HpcError, codes};
 use hpc_ledger::{Key, Ledger, LedgerError, Transaction};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{draw_32, wall_now};
 use crate::identity::HostIdentity;
 
 /// Life of a node's certificate.
 pub const NODE_LIFE: Duration = Duration::from_secs(3_600);
+
+/// What is kept of an invitation until it is spent, and after.
+#[derive(Serialize, Deserialize)]
+struct Invitation {
+    record: JoinRecord,
+    /// Who invited.
+    by: String,
+}
+
+/// What is kept of a node that has joined.
+#[derive(Serialize, Deserialize)]
+struct NodeRecord {
+    /// Who invited it: it may report for leases of theirs.
+    invited_by: String,
+}
 
 /// Invites nodes and lets them join, each token once.
 pub struct Nodes {
@@ -32,7 +48,7 @@ impl Nodes {
         Self { ledger, audit, identity }
     }
 
-    /// Makes a token for one node; only its hash is kept.
+    /// Makes a token for one node; only its hash is kept, and who invited: the node will work for leases of theirs.
     ///
     /// # Errors
     /// `HPC-USG-0011` for a life out of range; ledger and audit failures.
@@ -49,17 +65,19 @@ impl Nodes {
             .map_err(|error| HpcError::coded(&codes::USG_OUT_OF_RANGE, error.to_string()))?;
         let expires_at = record.expires_at();
         let key = place(&token)?;
-        let bytes = write(&record)?;
+        let invitation = Invitation { record, by: by.to_owned() };
+        let bytes = write(&invitation)?;
         self.ledger.commit(Transaction::new().expect_absent(&key).put(&key, bytes)).await.map_err(stored)?;
-        self.say(&record, by, "node.invited", now).await?;
+        self.say(&invitation.record, by, "node.invited", now).await?;
         Ok((token, expires_at))
     }
 
-    /// Turns a token into a certificate. The token is spent, durably, before the certificate leaves.
+    /// Turns a token into a certificate. The token is spent, durably, before the certificate leaves; in the same commit it
+    /// is written down who invited the node. A name stays with whoever first invited it.
     ///
     /// # Errors
-    /// `HPC-AUT-0006` for a token that is unknown, used, expired or for another node; `-0004` for a bad request; ledger
-    /// and audit failures.
+    /// `HPC-AUT-0006` for a token that is unknown, used, expired or for another node; `-0005` for a name that somebody
+    /// else's node has; `-0004` for a bad request; ledger and audit failures.
     pub async fn join(
         &self,
         token: &JoinToken,
@@ -71,22 +89,47 @@ impl Nodes {
         let key = place(token)?;
         let found =
             self.ledger.get(&key).await.map_err(stored)?.ok_or_else(|| refused(JoinError::Unknown))?;
-        let mut record: JoinRecord = serde_json::from_slice(&found.value).map_err(|error| {
-            HpcError::coded(&codes::DAT_CORRUPT, format!("a join record cannot be read: {error}"))
-        })?;
-        if record.node() != node {
+        let mut invitation: Invitation = read(&found.value)?;
+        if invitation.record.node() != node {
             return Err(refused(JoinError::Unknown));
         }
-        record.redeem(token, now).map_err(refused)?;
+        invitation.record.redeem(token, now).map_err(refused)?;
+        let joined = place_of_node(node.as_str())?;
+        let spent = Transaction::new().expect_version(&key, found.version);
+        let spent = match self.ledger.get(&joined).await.map_err(stored)? {
+            None => spent.expect_absent(&joined),
+            Some(known) if read::<NodeRecord>(&known.value)?.invited_by == invitation.by => {
+                spent.expect_version(&joined, known.version)
+            }
+            Some(_) => {
+                let message = format!(
+                    "`{}` is the name of somebody else's node; invite it under another",
+                    node.as_str()
+                );
+                return Err(HpcError::coded(&codes::AUT_NOT_ALLOWED, message));
+            }
+        };
         let issued = self.identity.issue_node(node, csr, NODE_LIFE, now)?;
-        let spent = Transaction::new().expect_version(&key, found.version).put(&key, write(&record)?);
+        let record = NodeRecord { invited_by: invitation.by.clone() };
+        let spent = spent.put(&key, write(&invitation)?).put(&joined, write(&record)?);
         match self.ledger.commit(spent).await {
             Ok(_) => {}
-            Err(LedgerError::Conflict { .. }) => return Err(refused(JoinError::AlreadyUsed)),
+            Err(LedgerError::Conflict { key: lost }) if lost == key => {
+                return Err(refused(JoinError::AlreadyUsed));
+            }
             Err(error) => return Err(stored(error)),
         }
-        self.say(&record, &format!("node/{}", node.as_str()), "node.joined", now).await?;
+        self.say(&invitation.record, &format!("node/{}", node.as_str()), "node.joined", now).await?;
         Ok(issued)
+    }
+
+    /// Who invited this node, if it has joined.
+    ///
+    /// # Errors
+    /// Ledger failures; `HPC-DAT-0001` for a record that cannot be read.
+    pub async fn inviter(&self, node: &str) -> Result<Option<String>, HpcError> {
+        let found = self.ledger.get(&place_of_node(node)?).await.map_err(stored)?;
+        found.map(|found| Ok(read::<NodeRecord>(&found.value)?.invited_by)).transpose()
     }
 
     async fn say(&self, record: &JoinRecord, by: &str, action: &str, now: Timestamp) -> Result<(), HpcError> {
@@ -105,7 +148,17 @@ fn place(token: &JoinToken) -> Result<Key, HpcError> {
         .map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))
 }
 
-fn write(record: &JoinRecord) -> Result<Vec<u8>, HpcError> {
+fn place_of_node(node: &str) -> Result<Key, HpcError> {
+    Key::parse(&format!("node/{node}")).map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))
+}
+
+fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, HpcError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        HpcError::coded(&codes::DAT_CORRUPT, format!("a node's record cannot be read: {error}"))
+    })
+}
+
+fn write<T: Serialize>(record: &T) -> Result<Vec<u8>, HpcError> {
     serde_json::to_vec(record).map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))
 }
 

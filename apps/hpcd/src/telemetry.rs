@@ -1,22 +1,60 @@
 //! Telemetry in: batches over QUIC, checked, stored, and only then acknowledged.
+//!
+//! A lease can be ended for what is stored here, so a node is believed about itself alone: see [`Reporter`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hpc_agent::points_from_batch;
+use hpc_agent::{BatchPoints, points_from_batch};
+use hpc_broker::{LeaseRecord, LeaseState};
+use hpc_error::codes;
 use hpc_policy::Resource;
+use hpc_resources::LeaseId;
 use hpc_timeseries::Durability;
 use hpc_transport::{CallContext, FrameSink, FrameSource, Handler, Result, StreamContext, TransportError};
 use hpc_types::telemetry::v1::{BatchAck, MetricBatch};
+use jiff::Timestamp;
 use prost::Message;
 
+use crate::clock::wall_now;
 use crate::people;
 use crate::world::World;
+
+/// How far back from the opening of its stream a node may report.
+const BACKLOG_MAX: Duration = Duration::from_secs(60);
+/// How the name of a node begins that works for one lease alone: `node-`, and the lease's id with `-` for `_`.
+const OF_ONE_LEASE: &str = "node-lse-";
 
 /// Takes telemetry from nodes that have joined.
 pub(crate) struct Ingest {
     pub(crate) world: Arc<World>,
+}
+
+/// A node at the other end of a stream, and what it is believed about.
+struct Reporter {
+    node: String,
+    /// Who invited it; a node without a record works for no lease.
+    invited_by: Option<String>,
+    /// Older measurements are refused.
+    oldest_ns: i64,
+}
+
+impl Reporter {
+    fn new(node: String, invited_by: Option<String>, opened: Timestamp) -> Self {
+        let backlog_ns = i64::try_from(BACKLOG_MAX.as_nanos()).unwrap_or(i64::MAX);
+        let opened_ns = i64::try_from(opened.as_nanosecond()).unwrap_or(i64::MAX);
+        Self { node, invited_by, oldest_ns: opened_ns.saturating_sub(backlog_ns) }
+    }
+
+    /// A node works for active leases of whoever invited it; one that is named for a lease, for that one alone.
+    fn works_for(&self, lease: &LeaseRecord) -> bool {
+        let named = !self.node.starts_with(OF_ONE_LEASE)
+            || self.node.strip_prefix("node-") == Some(lease.id.as_str().replace('_', "-").as_str());
+        let invited = self.invited_by.as_deref() == Some(lease.principal.as_str());
+        lease.state == LeaseState::Active && named && invited
+    }
 }
 
 #[async_trait]
@@ -47,13 +85,20 @@ impl Handler for Ingest {
             self.world.now(),
         )
         .map_err(|error| TransportError::denied(error.to_string()))?;
+        let invited_by = self
+            .world
+            .nodes
+            .inviter(&node)
+            .await
+            .map_err(|error| TransportError::failed(error.to_string()))?;
+        let reporter = Reporter::new(node, invited_by, wall_now());
         while let Some(frame) = source.receive().await? {
             let batch =
                 MetricBatch::decode(frame).map_err(|error| TransportError::malformed(error.to_string()))?;
-            if batch.node_id != node {
+            if batch.node_id != reporter.node {
                 return Err(TransportError::denied("a node reports for itself only"));
             }
-            let ack = self.store(batch).await?;
+            let ack = self.store(&reporter, batch).await?;
             sink.send(Bytes::from(ack.encode_to_vec())).await?;
         }
         Ok(())
@@ -61,8 +106,14 @@ impl Handler for Ingest {
 }
 
 impl Ingest {
-    async fn store(&self, batch: MetricBatch) -> Result<BatchAck> {
-        let found = points_from_batch(&batch);
+    async fn store(&self, reporter: &Reporter, batch: MetricBatch) -> Result<BatchAck> {
+        if let Some(reason) = self.refuses_lease(reporter, &batch.lease_id).await? {
+            let sent = batch.gpu.len().saturating_add(batch.host.len());
+            let rejected_count = u64::try_from(sent).unwrap_or(u64::MAX);
+            return Ok(BatchAck { sequence: batch.sequence, accepted_count: 0, rejected_count, reason });
+        }
+        let mut found = points_from_batch(&batch);
+        refuse_backdated(&mut found, reporter.oldest_ns);
         let sent = u64::try_from(found.points.len()).unwrap_or(u64::MAX);
         let report = self
             .world
@@ -78,5 +129,34 @@ impl Ingest {
             rejected_count: found.rejected.saturating_add(refused),
             reason: reason.unwrap_or_default(),
         })
+    }
+
+    /// Why a batch for this lease is refused. Whether a lease of somebody else exists is not told.
+    async fn refuses_lease(&self, reporter: &Reporter, lease: &str) -> Result<Option<String>> {
+        if lease.is_empty() {
+            return Ok(None);
+        }
+        let Ok(id) = LeaseId::parse(lease) else {
+            return Ok(Some("`lease_id` is no lease's id".to_owned()));
+        };
+        let works = match self.world.broker.lease_by_id(&id).await {
+            Ok(lease) => reporter.works_for(&lease),
+            Err(error) if error.registered() == Some(&codes::LSE_UNKNOWN) => false,
+            Err(error) => return Err(TransportError::failed(error.to_string())),
+        };
+        Ok((!works).then(|| format!("`{id}` is no active lease that this node works for")))
+    }
+}
+
+/// What was measured before the node connected cannot be told from what was made up since.
+fn refuse_backdated(found: &mut BatchPoints, oldest_ns: i64) {
+    let before = found.points.len();
+    found.points.retain(|point| point.ts_ns >= oldest_ns);
+    let refused = before.saturating_sub(found.points.len());
+    if refused > 0 {
+        found.rejected = found.rejected.saturating_add(u64::try_from(refused).unwrap_or(u64::MAX));
+        found.reason.get_or_insert_with(|| {
+            format!("`observed_at` is more than {} s before the stream was opened", BACKLOG_MAX.as_secs())
+        });
     }
 }

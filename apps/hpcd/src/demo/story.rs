@@ -107,7 +107,7 @@ async fn journey(
     let sink = |progress: Progress| voice.tell(&Told::Provision { progress: &progress });
     let applied: Applied = world.broker.apply(&you, &plan.plan.id, &sink).await?;
     voice.tell(&Told::Lease { lease: &applied.lease });
-    telemetry(daemon, &applied.lease, voice).await?;
+    telemetry(daemon, &you, &applied.lease, voice).await?;
     let lease = cost(world, &you, &applied.lease, voice).await?;
     Ok((Some(lease), Ending::Whole))
 }
@@ -148,11 +148,16 @@ async fn identity(daemon: &Daemon, voice: &Voice) -> Result<Caller, HpcError> {
 }
 
 /// A node joins with a one-time token and streams over QUIC; the daemon answers from its store.
-async fn telemetry(daemon: &Daemon, lease: &LeaseRecord, voice: &Voice) -> Result<(), HpcError> {
+async fn telemetry(
+    daemon: &Daemon,
+    you: &Caller,
+    lease: &LeaseRecord,
+    voice: &Voice,
+) -> Result<(), HpcError> {
     let world = &daemon.world;
     let name = NodeName::parse(&format!("node-{}", &lease.id.as_str().replace('_', "-")))
         .map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))?;
-    let (token, _) = world.nodes.invite("demo", name.clone(), INVITATION).await?;
+    let (token, _) = world.nodes.invite(&you.name, name.clone(), INVITATION).await?;
     let joined = hpc_agent::join(&daemon.endpoint(), &token).await?;
     let gpus = usize::try_from(lease.accelerators()).unwrap_or(0);
     let mut collector = Collector::new(name.as_str())

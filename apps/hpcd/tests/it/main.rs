@@ -11,6 +11,7 @@
 
 mod directory;
 mod process;
+mod telemetry;
 
 use std::path::Path;
 use std::sync::Arc;
