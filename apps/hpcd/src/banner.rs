@@ -29,7 +29,9 @@ fn write(
         info.version
     )?;
     match &info.data {
-        Some(data) => writeln!(out, "  data        {data}   (run {}, seed {})", world.data.run(), info.seed)?,
+        Some(data) => {
+            writeln!(out, "  data        {data}   (run {}, seed {})", world.data.run(), world.data.seed())?
+        }
         None => writeln!(out, "  data        temporary, lost on exit          keep it: --data ./hpc-dev")?,
     }
     writeln!(out, "  providers   {}", info.providers.join("  "))?;

@@ -3,7 +3,7 @@
 use hpc_broker::Caller;
 use hpc_error::{HpcError, codes};
 use hpc_identity::{SpiffeId, TrustDomain};
-use hpc_policy::Principal;
+use hpc_policy::{Principal, PrincipalKind};
 use hpc_resources::TeamId;
 
 /// A person of the development world.
@@ -66,4 +66,10 @@ pub fn caller(id: &SpiffeId) -> Result<Caller, HpcError> {
         }
         _ => Err(unknown()),
     }
+}
+
+/// Whether the caller is a node: a machine that has joined, not somebody who asks for capacity.
+#[must_use]
+pub fn is_node(caller: &Caller) -> bool {
+    caller.principal.kind() == PrincipalKind::Service && caller.principal.id().starts_with("node/")
 }

@@ -102,10 +102,10 @@ pub struct Info {
     pub audit_size: u64,
     /// The key the audit log is signed with.
     pub audit_key: String,
-    /// Where state is kept; `None` when it is lost at exit.
+    /// Where state is kept; `None` when it is lost at exit, and towards those whom it does not concern.
     pub data: Option<String>,
-    /// The seed of the simulated clouds.
-    pub seed: u64,
+    /// The seed of the simulated clouds; `None` towards those whom it does not concern.
+    pub seed: Option<u64>,
 }
 
 impl World {
@@ -255,7 +255,7 @@ impl World {
             audit_size: self.audit.size(),
             audit_key: self.audit.verifier_key().to_string(),
             data: (!self.data.is_temporary()).then(|| self.data.path().display().to_string()),
-            seed: self.data.seed(),
+            seed: Some(self.data.seed()),
         }
     }
 }

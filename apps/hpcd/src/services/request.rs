@@ -13,6 +13,8 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use crate::people;
+
 use super::{Api, document, id, page_size, page_token, receipts, status};
 
 /// Progress events that may wait for a slow reader; more are dropped, the last one never is.
@@ -26,6 +28,11 @@ type Events = Pin<Box<dyn Stream<Item = Result<v1::ApplyEvent, Status>> + Send>>
 impl RequestService for Api {
     async fn plan(&self, request: Request<v1::PlanRequest>) -> Result<Response<v1::PlanResponse>, Status> {
         let (caller, message) = self.open(request)?;
+        // Before anything is read or stored: a plan that policy denies is kept, and a node has no business with any.
+        if people::is_node(&caller) {
+            let message = "a node asks for no capacity";
+            return Err(status(HpcError::coded(&codes::AUT_NOT_ALLOWED, message)));
+        }
         let text = message.request.map(|document| document.json).unwrap_or_default();
         if text.len() > DOCUMENT_BYTES_MAX {
             let message = format!("a request document has at most {DOCUMENT_BYTES_MAX} bytes");

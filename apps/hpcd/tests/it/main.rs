@@ -10,6 +10,7 @@
 )]
 
 mod directory;
+mod nodes;
 mod process;
 mod telemetry;
 
