@@ -161,8 +161,13 @@ async fn keep_in_step(world: Arc<World>, metrics: Metrics, mut stopped: watch::R
             Ok(report) => tracing::warn!(problems = ?report.problems, "reconciling is incomplete"),
             Err(error) => tracing::error!(%error, "reconciling failed"),
         }
-        if let Err(error) = crate::idle::end_idle_leases(&world, wall_now()).await {
-            tracing::warn!(%error, "idle leases could not be judged");
+        match crate::idle::end_idle_leases(&world, wall_now()).await {
+            Ok(failed) => {
+                for (lease, error) in failed {
+                    tracing::warn!(%lease, %error, "a lease could not be judged or ended for idleness");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "idle leases could not be listed"),
         }
         if let Err(error) = world.identity.renew_if_due(wall_now()).await {
             tracing::error!(%error, "the daemon's certificate could not be renewed");

@@ -8,9 +8,6 @@ use hpc_tracing::metrics::{Gauge, MetricsError, registry};
 use crate::clock::wall_now;
 use crate::world::World;
 
-/// Most leases counted in one round.
-const LEASES_MAX: usize = 1_000;
-
 /// The daemon's gauges.
 pub(crate) struct Metrics {
     active: Gauge,
@@ -49,7 +46,7 @@ impl Metrics {
 
     /// Takes one look at the world.
     pub(crate) async fn observe(&self, world: &World) -> Result<(), HpcError> {
-        let leases = world.broker.leases(None, LEASES_MAX).await?.items;
+        let leases = world.broker.open_leases().await?;
         let count = |state: LeaseState| number(leases.iter().filter(|lease| lease.state == state).count());
         self.active.set(count(LeaseState::Active));
         self.releasing.set(count(LeaseState::Releasing));

@@ -1,5 +1,9 @@
 //! Costs: of one lease, or of everything the caller may see.
 
+use std::collections::{BTreeSet, VecDeque};
+
+use hpc_broker::{LeaseRecord, PAGE_MAX};
+use hpc_error::{HpcError, codes};
 use hpc_resources::LeaseId;
 use hpc_rpc::grpc::control::v1::cost_service_server::CostService;
 use hpc_types::control::v1;
@@ -8,8 +12,10 @@ use tonic::{Request, Response, Status};
 
 use super::{Api, document, id, status};
 
-/// Most leases in one cost overview.
+/// Most leases in one cost overview: all that are open come first, then the newest of the others.
 const LEASES_MAX: usize = 1_000;
+/// Most pages of the list of leases read for one overview.
+const PAGES_MAX: usize = 100;
 
 #[tonic::async_trait]
 impl CostService for Api {
@@ -20,11 +26,14 @@ impl CostService for Api {
             let cost = self.broker().cost(&caller, &lease).await.map_err(status)?;
             return Ok(Response::new(document("hpc.cost/v1", &cost)?));
         }
-        let page = self.broker().leases(None, LEASES_MAX).await.map_err(status)?;
+        let (shown, complete) = self.newest().await.map_err(status)?;
         let mut leases = Vec::new();
-        for lease in &page.items {
-            if self.broker().may_read(&caller, lease).is_ok() {
-                leases.push(self.broker().cost_of(lease).await.map_err(status)?);
+        for lease in &shown {
+            match self.broker().cost(&caller, lease).await {
+                Ok(cost) => leases.push(cost),
+                // What the caller may not read is not shown.
+                Err(error) if error.registered() == Some(&codes::LSE_NOT_YOURS) => {}
+                Err(error) => return Err(status(error)),
             }
         }
         let mut budgets = Vec::new();
@@ -33,8 +42,62 @@ impl CostService for Api {
                 budgets.push(budget);
             }
         }
-        let overview = Overview { leases, budgets, complete: page.next.is_none() };
+        let overview = Overview { leases, budgets, complete };
         Ok(Response::new(document("hpc.cost-overview/v1", &overview)?))
+    }
+}
+
+impl Api {
+    /// The leases of an overview, oldest first, and whether they are all there are.
+    async fn newest(&self) -> Result<(Vec<LeaseId>, bool), HpcError> {
+        let mut shown: BTreeSet<LeaseId> = self
+            .broker()
+            .open_leases()
+            .await?
+            .into_iter()
+            .rev()
+            .take(LEASES_MAX)
+            .map(|lease| lease.id)
+            .collect();
+        let mut newest = Newest::new(LEASES_MAX.saturating_sub(shown.len()));
+        let mut after: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let page = self.broker().leases(after.as_deref(), PAGE_MAX).await?;
+            newest.take(
+                page.items.into_iter().map(|lease: LeaseRecord| lease.id).filter(|id| !shown.contains(id)),
+            );
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let complete = after.is_none() && !newest.lost;
+        shown.extend(newest.kept);
+        Ok((shown.into_iter().collect(), complete))
+    }
+}
+
+/// The last few of a long row.
+struct Newest {
+    kept: VecDeque<LeaseId>,
+    room: usize,
+    /// Whether any was left out.
+    lost: bool,
+}
+
+impl Newest {
+    fn new(room: usize) -> Self {
+        Self { kept: VecDeque::new(), room, lost: false }
+    }
+
+    fn take(&mut self, ids: impl Iterator<Item = LeaseId>) {
+        for id in ids {
+            self.kept.push_back(id);
+            if self.kept.len() > self.room {
+                self.kept.pop_front();
+                self.lost = true;
+            }
+        }
     }
 }
 
@@ -43,4 +106,22 @@ struct Overview {
     leases: Vec<hpc_broker::Cost>,
     budgets: Vec<hpc_broker::TeamBudget>,
     complete: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_row_the_newest_are_kept() {
+        let id = |bits: u128| LeaseId::from_bits(bits);
+        let mut newest = Newest::new(2);
+        newest.take([id(1), id(2)].into_iter());
+        assert!(!newest.lost);
+        newest.take([id(3)].into_iter());
+        assert!(newest.lost && newest.kept == [id(2), id(3)]);
+        let mut none = Newest::new(0);
+        none.take(std::iter::once(id(1)));
+        assert!(none.lost && none.kept.is_empty());
+    }
 }
