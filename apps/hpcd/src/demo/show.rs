@@ -1,8 +1,9 @@
 //! How a demo is told: to people in lines, to programs in one JSON document a line.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::Write;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hpc_audit::Recorded;
@@ -145,22 +146,28 @@ pub struct AuditTold<'a> {
     pub trail: &'a [Recorded],
 }
 
-/// Speaks on standard output.
+/// Speaks on standard output, or wherever it is told to.
 pub struct Voice {
     json: bool,
+    out: Mutex<Box<dyn Write + Send>>,
 }
 
 impl Voice {
     /// To people, or to programs.
     #[must_use]
     pub fn new(json: bool) -> Self {
-        Self { json }
+        Self::to(json, std::io::stdout())
+    }
+
+    /// As [`Voice::new`], into `out`.
+    pub fn to(json: bool, out: impl Write + Send + 'static) -> Self {
+        Self { json, out: Mutex::new(Box::new(out)) }
     }
 
     /// Tells one thing, at once. A reader that has gone is no failure of the story.
     pub fn tell(&self, told: &Told<'_>) {
         let text = if self.json { format!("{}\n", told.json()) } else { told.text() };
-        let mut out = std::io::stdout().lock();
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
     }
 }

@@ -12,7 +12,9 @@
 mod costs;
 mod directory;
 mod nodes;
+mod policies;
 mod process;
+mod stories;
 mod telemetry;
 
 use std::path::Path;
