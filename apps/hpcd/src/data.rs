@@ -39,8 +39,8 @@ pub struct DataDir {
     path: PathBuf,
     /// Deletes the directory when the daemon ends; only without `--data`.
     temporary: Option<TempDir>,
-    /// The directory itself, locked: one daemon at a time. The system lets go of it when the process ends.
-    _lock: fs::File,
+    /// The directory itself: one daemon at a time.
+    _lock: Lock,
     seed: u64,
     run: u64,
 }
@@ -121,11 +121,22 @@ impl DataDir {
     }
 }
 
+/// A lock on a directory. Let go of by name, because a child that is just being started may hold the file for a moment;
+/// the system lets go of it when the process ends.
+struct Lock(fs::File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // What cannot be unlocked is unlocked by being closed.
+        drop(self.0.unlock());
+    }
+}
+
 /// Locks the directory itself, so that nothing need be written to find out that it is taken.
-fn lock(path: &Path) -> Result<fs::File, HpcError> {
+fn lock(path: &Path) -> Result<Lock, HpcError> {
     let directory = fs::File::open(path).map_err(|error| failed(path, &error))?;
     match directory.try_lock() {
-        Ok(()) => Ok(directory),
+        Ok(()) => Ok(Lock(directory)),
         Err(fs::TryLockError::WouldBlock) => {
             let message = format!("`{}` is in use by another daemon", path.display());
             Err(HpcError::coded(&codes::DAT_LOCKED, message).with("path", path.display()))

@@ -1,6 +1,7 @@
 //! The world of a development daemon: every port with its embedded default, and simulated clouds.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -117,6 +118,7 @@ impl World {
         let loaded = policies::load(options.policies.as_deref())?;
         let data = DataDir::open(options.data.as_deref(), options.seed, SEED_DEFAULT)?;
         // The directory is locked; the ledger has a lock of its own, and comes before anything that is made once.
+        ledger_is_there(&data)?;
         let ledger: Arc<dyn Ledger> =
             Arc::new(RedbLedger::open(data.at("ledger.redb"), LedgerOptions::default()).map_err(stored)?);
         let master = MasterKey::load_or_create(&data.at("vault.key")).map_err(|error| vault(&error))?;
@@ -130,11 +132,11 @@ impl World {
         let audit = Arc::new(audit);
         let sim = SimWorld::open(SimConfig {
             persistence: Persistence::File(data.at("cloud.sim")),
-            catalog: options.catalog.map_or(CatalogSource::BuiltIn, CatalogSource::File),
+            catalog: options.catalog.clone().map_or(CatalogSource::BuiltIn, CatalogSource::File),
             script: Script::named(&options.story).map_err(simulated)?,
             ..SimConfig::new(data.seed(), options.start)
         })
-        .map_err(simulated)?;
+        .map_err(|error| no_catalog(options.catalog.as_deref(), error))?;
         let sim = Arc::new(sim);
         let clock: hpc_timeseries::Clock = Arc::new(wall_now);
         let telemetry = EmbeddedTsdb::open(data.at("telemetry.redb"), EmbeddedConfig::default(), clock)
@@ -324,6 +326,30 @@ fn series(error: TimeSeriesError) -> HpcError {
         _ => &codes::DAT_NOT_WRITABLE,
     };
     HpcError::coded(code, format!("the telemetry store cannot be opened: {error}"))
+}
+
+/// The ledger is made before the key that opens all others: where that is and the ledger is not, state was lost.
+fn ledger_is_there(data: &DataDir) -> Result<(), HpcError> {
+    let ledger = data.at("ledger.redb");
+    if ledger.exists() || !data.at("vault.key").exists() {
+        return Ok(());
+    }
+    let message = format!("`{}` is gone, and all leases with it; restore it from a backup", ledger.display());
+    Err(HpcError::coded(&codes::DAT_CORRUPT, message).with("path", ledger.display()))
+}
+
+/// A catalog that cannot be read was named wrongly; any other file of the simulated clouds is the daemon's own.
+fn no_catalog(catalog: Option<&Path>, error: SimError) -> HpcError {
+    match &error {
+        SimError::Io { path, source, .. } if Some(path.as_path()) == catalog => {
+            let code: &'static ErrorCode = match source.kind() {
+                ErrorKind::PermissionDenied => &codes::USG_FILE_PERMISSION,
+                _ => &codes::USG_FILE_MISSING,
+            };
+            HpcError::coded(code, error.to_string())
+        }
+        _ => simulated(error),
+    }
 }
 
 fn simulated(error: SimError) -> HpcError {

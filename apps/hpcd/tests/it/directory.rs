@@ -103,3 +103,24 @@ async fn of_many_first_starts_one_makes_the_directory() {
     let again = World::open(again).await.unwrap();
     assert_eq!((again.info("").audit_key, again.data.seed()), (key, seed));
 }
+
+#[tokio::test]
+async fn a_ledger_that_is_gone_is_not_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(World::open(options(Some(&data))).await.unwrap());
+    fs::rename(data.join("ledger.redb"), folder.path().join("kept")).unwrap();
+    let refused = World::open(options(Some(&data))).await.err().unwrap();
+    assert_eq!(refused.registered(), Some(&codes::DAT_CORRUPT), "{refused}");
+    fs::rename(folder.path().join("kept"), data.join("ledger.redb")).unwrap();
+    drop(World::open(options(Some(&data))).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_catalog_that_is_not_there_is_the_callers_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(None);
+    options.catalog = Some(folder.path().join("gone.csv"));
+    let refused = World::open(options).await.err().unwrap();
+    assert_eq!((refused.registered(), refused.exit_code()), (Some(&codes::USG_FILE_MISSING), 2), "{refused}");
+}
