@@ -86,6 +86,9 @@ impl EmbeddedTsdb {
         config.check()?;
         let path = path.as_ref();
         let place = Place(path.display().to_string());
+        if !path.exists() {
+            guarded(&place, || make(path, &place))?;
+        }
         let db = guarded(&place, || {
             Builder::new()
                 .set_cache_size(config.cache_bytes)
@@ -300,6 +303,28 @@ fn nanos(length: Duration) -> i64 {
 }
 
 /// A damaged file must end in an error. Where the engine panics on one instead, the panic stops here.
+/// Makes an empty store under another name and links it into place whole: a process that dies here leaves no file that
+/// the next start cannot read, at most a draft that nobody reads.
+fn make(path: &Path, place: &Place) -> Result<(), TimeSeriesError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let draft = path.with_file_name(name);
+    drop(Builder::new().create(&draft).map_err(|error| place.open_failed(error))?);
+    let linked = std::fs::File::open(&draft).and_then(|file| file.sync_all()).and_then(|()| {
+        match std::fs::hard_link(&draft, path) {
+            // Somebody else was faster: theirs is the store.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        }
+    });
+    let removed = std::fs::remove_file(&draft);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    linked
+        .and(removed)
+        .and_then(|()| std::fs::File::open(folder)?.sync_all())
+        .map_err(|error| place.unavailable(error))
+}
+
 fn guarded<T>(
     place: &Place,
     open: impl FnOnce() -> Result<T, TimeSeriesError>,
