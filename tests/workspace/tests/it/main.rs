@@ -10,6 +10,8 @@
 )]
 
 mod arrow;
+mod crash;
 mod snippets;
 mod suites;
+mod surface;
 mod wrappers;
