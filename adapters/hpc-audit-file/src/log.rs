@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, OpenOptions, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::disk::{CHECKPOINT, Disk, LOCK, TAIL, VKEY};
 use crate::examine::examine;
+use crate::lock::Locked;
 use crate::map::{damaged, io_of, out_of_range};
 use crate::shared::{Shared, read_file};
 use crate::tail::{HEADER_BYTES, header, scan};
@@ -254,7 +255,7 @@ impl AuditLog for FileAuditLog {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, DirError> {
+fn lock(dir: &Path) -> Result<Locked, DirError> {
     let mut options = OpenOptions::new();
     let file = options
         .read(true)
@@ -264,7 +265,7 @@ fn lock(dir: &Path) -> Result<File, DirError> {
         .open(dir.join(LOCK))
         .map_err(io_of(LOCK))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Locked::new(file)),
         Err(TryLockError::WouldBlock) => Err(DirError::InUse),
         Err(TryLockError::Error(error)) => Err(io_of(LOCK)(error)),
     }

@@ -5,6 +5,7 @@ use hpc_audit::Checkpoint;
 
 use crate::disk::LOCK;
 use crate::examine::examine;
+use crate::lock::Locked;
 use crate::map::io_of;
 use crate::{DirError, TornTail};
 
@@ -44,7 +45,7 @@ impl DirReport {
 pub fn verify_dir(path: &Path, vkey: Option<&str>) -> Result<DirReport, DirError> {
     let _lock = match File::open(path.join(LOCK)) {
         Ok(file) => match file.try_lock_shared() {
-            Ok(()) => Some(file),
+            Ok(()) => Some(Locked::new(file)),
             Err(TryLockError::WouldBlock) => return Err(DirError::InUse),
             Err(TryLockError::Error(error)) => return Err(io_of(LOCK)(error)),
         },

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{GROUP_BYTES_MAX, PENDING_BYTES_MAX, PENDING_ENTRIES_MAX, TAIL_BYTES_MAX};
 use crate::disk::{CHECKPOINT, Disk, TAIL};
+use crate::lock::Locked;
 use crate::shared::{Row, Shared, WIDTH};
 use crate::tail::{HEADER_BYTES, header, push_frame};
 
@@ -53,7 +54,7 @@ pub(crate) struct Writer {
     /// Set when the disk has left the tail in a state that only a new opening can settle.
     pub(crate) failed: Option<String>,
     /// Held until the thread ends.
-    pub(crate) lock: File,
+    pub(crate) lock: Locked,
 }
 
 struct Waiting {

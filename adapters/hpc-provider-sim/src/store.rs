@@ -28,7 +28,14 @@ pub(crate) struct Store {
     journal_bytes: u64,
     /// Set when a write failed: what is on disk is then unknown, and nothing more is written.
     broken: bool,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // By name, not only by closing: a child process that is just being started shares every open file for a moment.
+        drop(self.lock.unlock());
+    }
 }
 
 impl Store {
@@ -58,14 +65,8 @@ impl Store {
         file.seek(SeekFrom::Start(end)).map_err(|source| io("read", path, source))?;
         let snapshot_bytes = u64::try_from(snapshot_end).unwrap_or(u64::MAX);
         let journal_bytes = end - snapshot_bytes;
-        let store = Self {
-            path: path.to_path_buf(),
-            file,
-            snapshot_bytes,
-            journal_bytes,
-            broken: false,
-            _lock: lock,
-        };
+        let store =
+            Self { path: path.to_path_buf(), file, snapshot_bytes, journal_bytes, broken: false, lock };
         Ok((store, state))
     }
 

@@ -100,7 +100,7 @@ struct Inner {
     unlock: UnlockHeader,
     keyring: Keyring,
     index: BTreeMap<SecretPath, Indexed>,
-    _lock: File,
+    _lock: Locked,
 }
 
 /// What is known of a path without opening anything.
@@ -379,7 +379,18 @@ impl Inner {
     }
 }
 
-fn take_lock(dir: &Path) -> Result<File, VaultError> {
+/// A file whose lock is held until this is dropped: let go of by name, not only by closing, because a child process
+/// that is just being started shares every open file for a moment.
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // What cannot be unlocked is unlocked by being closed.
+        drop(self.0.unlock());
+    }
+}
+
+fn take_lock(dir: &Path) -> Result<Locked, VaultError> {
     let path = dir.join(LOCK_FILE);
     let file = OpenOptions::new()
         .write(true)
@@ -389,7 +400,7 @@ fn take_lock(dir: &Path) -> Result<File, VaultError> {
         .open(&path)
         .map_err(at(&path))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Locked(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(VaultError::InUse(dir.to_owned())),
         Err(error) => Err(at(&path)(error.into())),
     }
