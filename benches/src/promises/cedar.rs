@@ -12,7 +12,7 @@ use crate::harness::{Samples, sample, timed};
 /// How long parsing `rules` policies takes.
 pub(super) fn load(rules: usize) -> Result<Duration> {
     let text = text(rules)?;
-    let (set, time) = timed(|| text.parse::<PolicySet>());
+    let (set, time) = timed(|| text.parse::<PolicySet>().map_err(Box::new));
     set?;
     Ok(time)
 }
