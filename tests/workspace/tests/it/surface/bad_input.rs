@@ -128,7 +128,6 @@ fn places_that_are_none() {
 }
 
 #[test]
-#[ignore = "hpcd answers HPC-DAT-0004 and 1, as if its own data could not be written"]
 fn a_catalog_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let gone = folder.path().join("gone.csv");

@@ -110,7 +110,6 @@ fn every_file_of_a_data_directory_may_be_damaged() {
 
 /// A new ledger in its place would forget every lease, and the reaper would end their instances.
 #[test]
-#[ignore = "hpcd makes a new ledger in a directory that has had one; it has to refuse with HPC-DAT-0001"]
 fn a_ledger_that_is_gone_is_not_made_anew() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
