@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::CryptoError;
 
-/// Bytes in a [`Hash`].
+/// Bytes in a [`struct@Hash`].
 pub const HASH_BYTES: usize = 32;
 
 /// Thirty-two bytes of digest; which function made it is known from where it stands.
