@@ -120,7 +120,10 @@ fn one_folder(seed: u64, kills: u64, totals: &Totals) {
     for nth in 0..kills {
         kept.1 = format!("seed {seed}, kill {nth}");
         let lines = live_and_die(&folder, dice.below(u64::MAX), &dice);
-        totals.killed.fetch_add(1, Ordering::Relaxed);
+        let killed = totals.killed.fetch_add(1, Ordering::Relaxed) + 1;
+        if killed.is_multiple_of(100) {
+            println!("{killed} kills so far");
+        }
         totals.opening.fetch_add(u64::from(!lines.iter().any(|line| line == "opened")), Ordering::Relaxed);
         let fresh = lines.iter().filter_map(|line| acknowledged.note(line)).count() as u64;
         totals.answers.fetch_add(fresh, Ordering::Relaxed);
