@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use crate::context::{EvaluationContext, Principal, PrincipalKind, Resource};
 use crate::decision::{Decision, Verdict};
 use crate::decode::{self, Field, Fields, shown};
+use crate::document;
 use crate::error::PolicyError;
 use crate::limits::{ATTRIBUTES_MAX, CASES_MAX, MEMBERSHIPS_MAX};
-use crate::policy::header;
 use crate::rule::Effect;
 use crate::set::PolicySet;
 use crate::value::Value;
-use crate::yaml::{self, Key};
+use crate::yaml::Key;
 
 /// A parsed table of cases.
 #[derive(Debug, Clone)]
@@ -91,9 +91,7 @@ impl Case {
 /// As [`parse_policy`](crate::parse_policy); also [`PolicyError::InvalidRequest`] never: a case may hold a
 /// request that cannot be judged, to show that it is denied.
 pub fn parse_cases(text: &str) -> Result<Cases, PolicyError> {
-    let mut root =
-        Fields::of(yaml::parse(text)?, "the document", &["apiVersion", "kind", "metadata", "cases"])?;
-    header(&mut root, "PolicyTest")?;
+    let (mut root, _kind) = document::open(text, &["PolicyTest"])?;
     if let Some(metadata) = root.take("metadata") {
         let mut metadata = Fields::of(metadata.node, "metadata", &["name", "description"])?;
         metadata.text("name")?;

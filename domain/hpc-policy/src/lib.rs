@@ -106,6 +106,7 @@ mod counterfactual;
 mod decision;
 mod decode;
 mod digest;
+mod document;
 mod error;
 mod explain;
 mod glob;

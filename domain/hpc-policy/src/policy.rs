@@ -8,6 +8,7 @@ use crate::context::{EvaluationContext, PrincipalKind};
 use crate::decision::Decision;
 use crate::decode::{self, Field, Fields, shown};
 use crate::digest;
+use crate::document;
 use crate::error::PolicyError;
 use crate::explain;
 use crate::glob::Glob;
@@ -153,9 +154,13 @@ impl<'a> RuleSummary<'a> {
 /// # Ok::<(), hpc_policy::PolicyError>(())
 /// ```
 pub fn parse_policy(text: &str) -> Result<Policy, PolicyError> {
-    let mut root =
-        Fields::of(yaml::parse(text)?, "the document", &["apiVersion", "kind", "metadata", "spec"])?;
-    header(&mut root, "Policy")?;
+    let (mut root, kind) = document::open(text, &["Policy"])?;
+    debug_assert_eq!(kind, "Policy");
+    read(&mut root, text)
+}
+
+/// The policy below a header that says `Policy`.
+pub(crate) fn read(root: &mut Fields, text: &str) -> Result<Policy, PolicyError> {
     let metadata = root.require("metadata", "add `metadata:` with a `name:`")?;
     let mut metadata = Fields::of(metadata.node, "metadata", &["name", "description", "owner"])?;
     let name = metadata.require("name", "name the policy")?;
@@ -212,19 +217,6 @@ pub fn evaluate(policy: &Policy, context: &EvaluationContext) -> Result<Decision
     context.check()?;
     let rules: Vec<&Rule> = policy.rules.iter().collect();
     Ok(explain::explain(&rules, context, &policy.digest))
-}
-
-/// `apiVersion` and `kind`.
-pub(crate) fn header(root: &mut Fields, kind: &str) -> Result<(), PolicyError> {
-    let version = root.require("apiVersion", "write `apiVersion: policy.horizon.dev/v1`")?;
-    if version.text()? != API_VERSION {
-        return Err(version.invalid(format!("`{}`", shown(&version.text()?)), format!("`{API_VERSION}`")));
-    }
-    let field = root.require("kind", "write `kind: Policy`, or `kind: PolicyTest` for a table of cases")?;
-    if field.text()? != kind {
-        return Err(field.invalid(format!("`{}`", shown(&field.text()?)), format!("`{kind}`")));
-    }
-    Ok(())
 }
 
 fn rule(

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use crate::context::EvaluationContext;
 use crate::decision::{Decision, Verdict};
 use crate::digest;
+use crate::document::{self, Document};
 use crate::error::PolicyError;
 use crate::explain;
 use crate::index::Index;
 use crate::limits::{DOCUMENTS_MAX, RULES_MAX};
 use crate::obligation;
-use crate::policy::{Policy, RuleSummary, parse_policy};
+use crate::policy::{Policy, RuleSummary};
 use crate::rule::Rule;
 use crate::yaml::Pos;
 
@@ -91,8 +92,8 @@ impl PolicySet {
         let mut obligations = BTreeMap::new();
         let mut rules = 0_usize;
         for (document, text) in &texts {
-            let policy = match parse_policy(text.as_ref()) {
-                Ok(policy) => policy,
+            let policy = match document::parse(text.as_ref()) {
+                Ok(Document::Policy(policy)) => policy,
                 Err(error) => {
                     errors.push(error.in_document(document));
                     continue;
