@@ -146,6 +146,7 @@ impl Leaf {
             return Ok(found.is_some() == expected);
         }
         let (have, _) = found.ok_or(NoTruth::Missing(&self.path))?;
+        let have = typed(have)?;
         match &self.test {
             Test::Equal { operand, negated } => Ok(equal(have, operand.resolve(context)?)? != *negated),
             Test::Order { order, operand } => compare(have, operand.resolve(context)?, *order),
@@ -218,7 +219,10 @@ impl Operand {
     pub(crate) fn resolve<'a>(&'a self, context: &'a EvaluationContext) -> Result<View<'a>, NoTruth<'a>> {
         match self {
             Self::Literal(value) => Ok(value.view()),
-            Self::Attribute(path) => context.lookup(path).map(|(view, _)| view).ok_or(NoTruth::Missing(path)),
+            Self::Attribute(path) => {
+                let (view, _) = context.lookup(path).ok_or(NoTruth::Missing(path))?;
+                typed(view)
+            }
         }
     }
 
@@ -227,6 +231,14 @@ impl Operand {
             Self::Attribute(path) if part.is_empty() => Err(NoTruth::EmptyOperand(path)),
             _ => Ok(part),
         }
+    }
+}
+
+/// Nothing compares with a value without a type, not even an empty list, which otherwise holds nothing.
+fn typed(view: View<'_>) -> Result<View<'_>, NoTruth<'static>> {
+    match view {
+        View::Opaque => Err(NoTruth::Type { have: view.type_name(), need: "a value with a type" }),
+        view => Ok(view),
     }
 }
 

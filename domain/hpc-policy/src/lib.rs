@@ -28,7 +28,8 @@
 //!
 //! A rule *applies* when one of its actions, one of its resources and one of its principals match.
 //! Its conditions, all of which must hold, then have one of three truth values: true, false, or **unknown** when an
-//! attribute is missing or a comparison has no meaning (a string with an integer, text that is no address).
+//! attribute is missing or a comparison has no meaning (a string with an integer, text that is no address, a
+//! [`Value::Opaque`]).
 //!
 //! | rule | conditions true | conditions false | conditions unknown |
 //! | --- | --- | --- | --- |

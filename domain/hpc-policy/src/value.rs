@@ -27,6 +27,11 @@ pub enum Value {
     Ip(IpAddr),
     /// Values of one scalar type.
     List(Vec<Value>),
+    /// A value this language has no type for: a fraction, null, a nested or mixed list.
+    ///
+    /// It is there (`exists` holds), but every comparison with it is unknown: a deny rule that looks at it
+    /// denies, an allow rule does not apply. Only callers make one; no policy can write it.
+    Opaque,
 }
 
 impl Value {
@@ -38,6 +43,7 @@ impl Value {
             Self::Timestamp(at) => View::Time(*at),
             Self::Ip(address) => View::Ip(address.to_canonical()),
             Self::List(items) => View::List(items),
+            Self::Opaque => View::Opaque,
         }
     }
 
@@ -141,6 +147,7 @@ pub(crate) enum View<'a> {
     Ip(IpAddr),
     List(&'a [Value]),
     Strs(&'a [String]),
+    Opaque,
 }
 
 impl View<'_> {
@@ -152,6 +159,7 @@ impl View<'_> {
             Self::Time(_) => "a timestamp",
             Self::Ip(_) => "an address",
             Self::List(_) | Self::Strs(_) => "a list",
+            Self::Opaque => "a value without a type",
         }
     }
 
@@ -178,6 +186,7 @@ impl View<'_> {
             Self::Ip(address) => Value::Ip(address),
             Self::List(items) => Value::List(items.to_vec()),
             Self::Strs(items) => Value::List(items.iter().cloned().map(Value::String).collect()),
+            Self::Opaque => Value::Opaque,
         }
     }
 }
@@ -197,6 +206,7 @@ impl fmt::Display for View<'_> {
             Self::Ip(address) => write!(f, "{address}"),
             Self::List(items) => list(f, items, ToString::to_string),
             Self::Strs(items) => list(f, items, |text| format!("{:?}", cut(text))),
+            Self::Opaque => f.write_str("a value without a type"),
         }
     }
 }

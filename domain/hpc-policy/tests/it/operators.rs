@@ -22,6 +22,8 @@ fn context() -> EvaluationContext {
         .with_attribute("address", "10.1.2.3")
         .with_attribute("version", "1.4.2")
         .with_attribute("numbers", vec![1, 2, 3])
+        .with_attribute("opaque", Value::Opaque)
+        .with_attribute("opaques", Value::List(vec![Value::Opaque]))
         .with_action_attribute("soft", true)
         .with_now("2026-11-02T10:00:00Z".parse().unwrap())
 }
@@ -135,6 +137,56 @@ fn every_operator() {
 }
 
 #[test]
+fn a_value_without_a_type_is_there_and_compares_with_nothing() {
+    let literals = [
+        ("eq", "1"),
+        ("ne", "1"),
+        ("gt", "1"),
+        ("gte", "1"),
+        ("lt", "1"),
+        ("lte", "1"),
+        ("in", "[1]"),
+        ("not_in", "[1]"),
+        ("contains", "a"),
+        ("starts_with", "a"),
+        ("ends_with", "a"),
+        ("glob", "\"**\""),
+        ("cidr", "0.0.0.0/0"),
+        ("time_window", "{from: \"09:00\", to: \"17:00\"}"),
+        ("semver", "\"*\""),
+        ("range", "{min: -9223372036854775808, max: 9223372036854775807}"),
+    ];
+    for (operator, value) in literals {
+        let condition = format!("{{attribute: context.opaque, op: {operator}, value: {value}}}");
+        assert_eq!(truth(&condition), 'u', "{condition}");
+        assert_eq!(truth(&format!("{{not: {condition}}}")), 'u', "not {condition}");
+    }
+    let attributes = ["text", "n", "flag", "at", "ip", "numbers", "opaque", "opaques"]
+        .map(|name| format!("context.{name}"));
+    let others =
+        attributes.iter().map(String::as_str).chain(["resource.nobody", "principal.roles", "principal.id"]);
+    for other in others {
+        for operator in
+            ["eq", "ne", "gt", "gte", "lt", "lte", "in", "not_in", "contains", "starts_with", "ends_with"]
+        {
+            for (left, right) in [("context.opaque", other), (other, "context.opaque")] {
+                let condition = format!("{{attribute: {left}, op: {operator}, value_from: {right}}}");
+                assert_eq!(truth(&condition), 'u', "{condition}");
+            }
+        }
+    }
+    for (condition, expected) in [
+        ("{attribute: context.opaque, op: exists}", 't'),
+        ("{attribute: context.opaque, op: exists, value: false}", 'f'),
+        ("{attribute: context.opaques, op: contains, value: 1}", 'u'),
+        ("{attribute: context.n, op: in, value_from: context.opaques}", 'u'),
+        ("{attribute: context.n, op: not_in, value_from: context.opaques}", 'u'),
+    ] {
+        assert_eq!(truth(condition), expected, "{condition}");
+    }
+}
+
+#[test]
 fn conditions_that_make_no_sense_are_refused_at_load() {
     for condition in [
         "attribute: context.n, op: eq",
@@ -170,6 +222,10 @@ fn conditions_that_make_no_sense_are_refused_at_load() {
         "attribute: context.n, op: eq, value: {timestamp: yesterday}",
         "attribute: context.n, op: eq, value: {ip: somewhere}",
         "attribute: context.n, op: eq, value: {a: 1}",
+        "attribute: context.n, op: eq, value: 1.5",
+        "attribute: context.n, op: eq, value: null",
+        "attribute: context.n, op: in, value: [null]",
+        "attribute: context.n, op: eq, value: {opaque: 1}",
         "all: []",
         "any: [{attribute: action, op: exists}], not: {attribute: action, op: exists}",
         "not: [{attribute: action, op: exists}]",

@@ -1,6 +1,6 @@
 //! The truth tables of the crate's documentation, cell by cell.
 
-use hpc_policy::{PolicySet, Verdict, evaluate, parse_policy};
+use hpc_policy::{PolicySet, Value, Verdict, evaluate, parse_policy};
 
 use super::{asked, policy, policy_of, rule};
 
@@ -9,10 +9,13 @@ const TRUE: &str = "{attribute: context.t, op: eq, value: 1}";
 const FALSE: &str = "{attribute: context.t, op: eq, value: 2}";
 const MISSING: &str = "{attribute: context.absent, op: eq, value: 1}";
 const MISSING_NE: &str = "{attribute: context.absent, op: ne, value: 1}";
+const OPAQUE: &str = "{attribute: context.opaque, op: eq, value: 1}";
+const OPAQUE_NE: &str = "{attribute: context.opaque, op: ne, value: 1}";
 const MISTYPED: &str = "{attribute: context.text, op: gt, value: 1}";
 
 fn verdict(text: &str) -> Verdict {
-    let context = asked().with_attribute("t", 1).with_attribute("text", "x");
+    let context =
+        asked().with_attribute("t", 1).with_attribute("text", "x").with_attribute("opaque", Value::Opaque);
     let decision = evaluate(&parse_policy(text).unwrap(), &context).unwrap();
     let set = PolicySet::parse_documents([("p", text)]).unwrap();
     assert_eq!(set.evaluate(&context).verdict, decision.verdict);
@@ -28,9 +31,12 @@ fn one_rule() {
         ("allow", MISSING, Verdict::Deny),
         ("allow", MISSING_NE, Verdict::Deny),
         ("allow", MISTYPED, Verdict::Deny),
+        ("allow", OPAQUE, Verdict::Deny),
+        ("allow", OPAQUE_NE, Verdict::Deny),
         ("deny", TRUE, Verdict::Deny),
         ("deny", FALSE, Verdict::Deny),
         ("deny", MISSING, Verdict::Deny),
+        ("deny", OPAQUE, Verdict::Deny),
     ] {
         assert_eq!(verdict(&policy(effect, &[condition])), expected, "{effect} {condition}");
     }
@@ -44,6 +50,8 @@ fn a_deny_beside_an_allow() {
         (MISSING, Verdict::Deny),
         (MISSING_NE, Verdict::Deny),
         (MISTYPED, Verdict::Deny),
+        (OPAQUE, Verdict::Deny),
+        (OPAQUE_NE, Verdict::Deny),
     ] {
         let (allow, deny) = (rule("a", "allow", &[]), rule("d", "deny", &[condition]));
         assert_eq!(verdict(&policy_of(&[allow.clone(), deny.clone()])), expected, "{condition}");
@@ -53,7 +61,7 @@ fn a_deny_beside_an_allow() {
 
 #[test]
 fn an_error_in_one_allow_leaves_the_others() {
-    for condition in [MISSING, MISTYPED] {
+    for condition in [MISSING, MISTYPED, OPAQUE] {
         let rules = [rule("broken", "allow", &[condition]), rule("fine", "allow", &[TRUE])];
         assert_eq!(verdict(&policy_of(&rules)), Verdict::Allow, "{condition}");
     }
