@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::context::{EvaluationContext, Principal, PrincipalKind, Resource};
+use crate::context::EvaluationContext;
 use crate::decision::{Decision, Verdict};
-use crate::decode::{self, Field, Fields, shown};
+use crate::decode::{Field, Fields, shown};
 use crate::document;
 use crate::error::PolicyError;
-use crate::limits::{ATTRIBUTES_MAX, CASES_MAX, MEMBERSHIPS_MAX};
+use crate::limits::CASES_MAX;
+use crate::parties::{attributes, principal, resource};
 use crate::rule::Effect;
 use crate::set::PolicySet;
 use crate::value::Value;
-use crate::yaml::Key;
 
 /// A parsed table of cases.
 #[derive(Debug, Clone)]
@@ -206,60 +206,4 @@ fn case(item: Field) -> Result<Case, PolicyError> {
         false => None,
     };
     Ok(Case { name, line, context, expected, rule: fields.text("rule")?, obligations })
-}
-
-fn principal(field: Field) -> Result<Principal, PolicyError> {
-    const KNOWN: [&str; 7] = ["user", "service", "agent", "roles", "teams", "spiffe_id", "attributes"];
-    let mut fields = Fields::of(field.node, "principal", &KNOWN)?;
-    let kinds = [PrincipalKind::User, PrincipalKind::Service, PrincipalKind::Agent];
-    let mut given =
-        kinds.into_iter().filter_map(|kind| fields.take(kind.as_str()).map(|field| (kind, field)));
-    let mut principal = match (given.next(), given.next()) {
-        (Some((kind, field)), None) => Principal::new(kind, field.text()?),
-        (Some(_), Some((_, second))) => {
-            return Err(second.invalid("given as well", "exactly one of `user`, `service`, `agent`"));
-        }
-        (None, _) => {
-            return Err(PolicyError::MissingField {
-                at: fields.pos.at(),
-                field: "user",
-                advice: "give exactly one of `user`, `service`, `agent`",
-            });
-        }
-    };
-    if let Some(list) = fields.take("roles") {
-        for item in list.list(MEMBERSHIPS_MAX, "the number of roles")? {
-            principal = principal.with_role(item.text()?);
-        }
-    }
-    if let Some(list) = fields.take("teams") {
-        for item in list.list(MEMBERSHIPS_MAX, "the number of teams")? {
-            principal = principal.with_team(item.text()?);
-        }
-    }
-    if let Some(spiffe_id) = fields.text("spiffe_id")? {
-        principal = principal.with_spiffe_id(spiffe_id);
-    }
-    for (key, value) in attributes(&mut fields, "attributes")? {
-        principal = principal.with_attribute(key.text, value);
-    }
-    Ok(principal)
-}
-
-fn resource(field: Field) -> Result<Resource, PolicyError> {
-    let mut fields = Fields::of(field.node, "resource", &["type", "id", "attributes"])?;
-    let kind = fields.require("type", "name the resource type")?.text()?;
-    let id = fields.require("id", "name the resource")?.text()?;
-    let mut resource = Resource::new(kind, id);
-    for (key, value) in attributes(&mut fields, "attributes")? {
-        resource = resource.with_attribute(key.text, value);
-    }
-    Ok(resource)
-}
-
-fn attributes(fields: &mut Fields, name: &'static str) -> Result<Vec<(Key, Value)>, PolicyError> {
-    match fields.take(name) {
-        Some(field) => decode::values(field, ATTRIBUTES_MAX, "the number of attributes"),
-        None => Ok(Vec::new()),
-    }
 }

@@ -100,6 +100,20 @@ impl Principal {
         self
     }
 
+    /// Replaces all roles.
+    #[must_use]
+    pub fn with_roles(mut self, roles: impl IntoIterator<Item = String>) -> Self {
+        self.roles = roles.into_iter().collect();
+        self
+    }
+
+    /// Replaces all teams.
+    #[must_use]
+    pub fn with_teams(mut self, teams: impl IntoIterator<Item = String>) -> Self {
+        self.teams = teams.into_iter().collect();
+        self
+    }
+
     /// Sets the SPIFFE ID, such as `spiffe://example.org/agent/trainer`.
     #[must_use]
     pub fn with_spiffe_id(mut self, spiffe_id: impl Into<String>) -> Self {

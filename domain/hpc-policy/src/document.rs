@@ -1,6 +1,7 @@
 //! What every document begins with, and which kinds of document a set may hold.
 
 use crate::decode::{Fields, shown};
+use crate::entities::{self, EntitiesDocument};
 use crate::error::PolicyError;
 use crate::policy::{self, API_VERSION, Policy};
 use crate::yaml;
@@ -9,12 +10,17 @@ use crate::yaml;
 pub(crate) enum Document {
     /// `kind: Policy`: rules.
     Policy(Policy),
+    /// `kind: PolicyEntities`: who and what there is.
+    Entities(EntitiesDocument),
 }
 
 /// Reads one document of a set.
 pub(crate) fn parse(text: &str) -> Result<Document, PolicyError> {
-    let (mut root, _kind) = open(text, &["Policy"])?;
-    Ok(Document::Policy(policy::read(&mut root, text)?))
+    let (mut root, kind) = open(text, &["Policy", "PolicyEntities"])?;
+    Ok(match kind {
+        "PolicyEntities" => Document::Entities(entities::read(&mut root)?),
+        _ => Document::Policy(policy::read(&mut root, text)?),
+    })
 }
 
 /// The fields below a checked `apiVersion` and a `kind` that is one of `kinds`.

@@ -104,12 +104,12 @@ pub enum PolicyError {
         /// What is expected, in words.
         expected: String,
     },
-    /// Two documents, policies, rules or cases share a name.
+    /// Two documents, policies, rules, cases or entities of one type share a name.
     #[error("{at}: {what} `{name}` is already used; give each its own name")]
     DuplicateName {
         /// Where the second one is.
         at: Location,
-        /// `document`, `policy`, `rule` or `case`.
+        /// `document`, `policy`, `rule`, `case`, `subject`, `resource` or `action`.
         what: &'static str,
         /// The name.
         name: String,

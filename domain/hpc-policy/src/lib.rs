@@ -108,6 +108,7 @@ mod decision;
 mod decode;
 mod digest;
 mod document;
+mod entities;
 mod error;
 mod explain;
 mod glob;
@@ -115,6 +116,7 @@ mod identifier;
 mod index;
 pub mod limits;
 mod obligation;
+mod parties;
 mod path;
 mod policy;
 mod rule;
@@ -129,6 +131,7 @@ pub use decision::{
     AllowedIf, Change, ConditionReport, Decision, EvaluationError, NearMiss, Reason, ReasonCode, RuleOutcome,
     Seen, TraceLine, TraceResult, Verdict,
 };
+pub use entities::Entities;
 pub use error::{Location, PolicyError};
 pub use policy::{API_VERSION, Policy, RuleSummary, evaluate, parse_policy};
 pub use rule::Effect;

@@ -46,5 +46,9 @@ pub const SEEN_ITEMS_MAX: usize = 16;
 pub const NEAR_MISSES_MAX: usize = 64;
 /// Most ways to get an allow that a refusal lists.
 pub const ALLOWED_IF_MAX: usize = 8;
+/// Most subjects, and most resources, that a [`PolicySet`](crate::PolicySet) knows, over all documents.
+pub const ENTITIES_MAX: usize = 100_000;
+/// Most actions that a [`PolicySet`](crate::PolicySet) knows by name, over all documents.
+pub const ENTITY_ACTIONS_MAX: usize = 10_000;
 /// Most test cases in one case document.
 pub const CASES_MAX: usize = 10_000;

@@ -8,6 +8,7 @@ use crate::context::EvaluationContext;
 use crate::decision::{Decision, Verdict};
 use crate::digest;
 use crate::document::{self, Document};
+use crate::entities::{Entities, Gathered};
 use crate::error::PolicyError;
 use crate::explain;
 use crate::index::Index;
@@ -49,11 +50,12 @@ struct Inner {
     /// Where each rule is: policy and position in it. The index's numbers are positions in this list.
     places: Vec<(u32, u32)>,
     index: Index,
+    entities: Entities,
     digest: Arc<str>,
 }
 
 impl PolicySet {
-    /// Parses named documents into one set. If any of them is wrong there is no set.
+    /// Parses named documents, policies and lists of entities, into one set. If any is wrong there is no set.
     ///
     /// The order of the documents makes no difference, neither to decisions nor to the digest.
     ///
@@ -91,9 +93,16 @@ impl PolicySet {
         let mut names = BTreeMap::new();
         let mut obligations = BTreeMap::new();
         let mut rules = 0_usize;
+        let mut entities = Gathered::default();
         for (document, text) in &texts {
             let policy = match document::parse(text.as_ref()) {
                 Ok(Document::Policy(policy)) => policy,
+                Ok(Document::Entities(listed)) => {
+                    if let Err(error) = entities.add(listed) {
+                        errors.push(error.in_document(document));
+                    }
+                    continue;
+                }
                 Err(error) => {
                     errors.push(error.in_document(document));
                     continue;
@@ -118,17 +127,21 @@ impl PolicySet {
         if !errors.is_empty() {
             return Err(errors);
         }
+        if policies.is_empty() {
+            // Entities alone decide nothing.
+            return Err(vec![PolicyError::NoDocuments]);
+        }
         let digest = digest::of_set(texts.iter().map(|(name, text)| (&**name, text.as_ref())));
-        Ok(Self::new(policies, digest))
+        Ok(Self::new(policies, entities.into_entities(), digest))
     }
 
     /// The set that refuses everything, for a start without policies. Never the result of a failed load.
     #[must_use]
     pub fn deny_all() -> Self {
-        Self::new(Vec::new(), digest::of_set(std::iter::empty()))
+        Self::new(Vec::new(), Entities::default(), digest::of_set(std::iter::empty()))
     }
 
-    fn new(policies: Vec<Policy>, digest: Arc<str>) -> Self {
+    fn new(policies: Vec<Policy>, entities: Entities, digest: Arc<str>) -> Self {
         let mut places = Vec::new();
         let mut rules: Vec<&Rule> = Vec::new();
         for (policy_number, policy) in (0_u32..).zip(&policies) {
@@ -138,7 +151,7 @@ impl PolicySet {
             }
         }
         let index = Index::build(&rules);
-        Self { inner: Arc::new(Inner { policies, places, index, digest }) }
+        Self { inner: Arc::new(Inner { policies, places, index, entities, digest }) }
     }
 
     /// Decides and explains. Never fails: what cannot be judged is denied, with the reason in the decision.
@@ -179,6 +192,12 @@ impl PolicySet {
     #[must_use]
     pub fn policies(&self) -> &[Policy] {
         &self.inner.policies
+    }
+
+    /// The subjects, resources and actions that the set's documents list. They grant nothing.
+    #[must_use]
+    pub fn entities(&self) -> &Entities {
+        &self.inner.entities
     }
 
     /// All rules, in the order of [`policies`](Self::policies).

@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod entities;
 mod examples;
 mod explain;
 mod operators;
