@@ -12,6 +12,7 @@ use hpc_rpc::quic::{QuicError, QuicServerBuilder};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::authzen::AuthZen;
 use crate::clock::{Pace, wall_now};
 use crate::metrics::Metrics;
 use crate::services::{Api, JOIN_PATH};
@@ -24,7 +25,7 @@ const ROUND: Duration = Duration::from_secs(2);
 /// Where a daemon listens.
 #[derive(Clone, Copy, Debug)]
 pub struct Listen {
-    /// The control API: gRPC with mutual TLS.
+    /// The control API, gRPC, and AuthZEN, HTTPS: both with mutual TLS.
     pub api: SocketAddr,
     /// Telemetry: QUIC with mutual TLS.
     pub telemetry: SocketAddr,
@@ -85,16 +86,18 @@ impl Daemon {
         let (stop, stopped) = watch::channel(false);
         let members = PeerPolicy::TrustDomain(world.identity.trust_domain().clone());
         let api = Api { world: Arc::clone(&world) };
+        let authzen = AuthZen::new(Arc::clone(&world))?;
         let server = GrpcServerBuilder::new(listen.api)
             .with_identity(world.identity.source(), members.clone())
             .and_then(|server| server.allow_anonymous_for(&[JOIN_PATH]))
-            .and_then(|server| api.serve_on(server).with_health().build())
+            .and_then(|server| authzen.serve_on(api.serve_on(server)).with_health().build())
             .map_err(|error| grpc(listen.api, error))?;
         let telemetry = QuicServerBuilder::new(listen.telemetry)
             .with_identity(world.identity.source(), members)
             .and_then(|server| server.with_handler(Arc::new(Ingest { world: Arc::clone(&world) })).build())
             .map_err(|error| quic(listen.telemetry, error))?;
         let (api_addr, telemetry_addr) = (server.local_addr(), telemetry.local_addr());
+        authzen.set_address(api_addr);
         world.set_telemetry_addr(telemetry_addr.to_string());
         let api_stop = wait(stopped.clone());
         let telemetry_stop = wait(stopped.clone());

@@ -7,6 +7,7 @@
 //!
 //! Features: none.
 
+pub mod authzen;
 pub mod banner;
 pub mod clock;
 pub mod context;

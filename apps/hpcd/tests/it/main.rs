@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and its modules are for itself"
 )]
 
+mod authzen;
 mod costs;
 mod directory;
 mod nodes;
