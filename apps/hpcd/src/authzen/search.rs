@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_page_ends_at_its_limit_and_says_whether_there_is_more() {
         let known: Vec<usize> = (0..10).collect();
-        let even = |number: &usize| (number % 2 == 0).then(|| json!(number));
+        let even = |number: &usize| number.is_multiple_of(2).then(|| json!(number));
         let page =
             |results: &[usize], next| Found { results: results.iter().map(|n| json!(n)).collect(), next };
         assert_eq!(look(&known, 0, 2, even), page(&[0, 2], Some(4)));

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::client::Connection;
 use super::scenario::section;
 use super::{EVALUATION, EVALUATIONS, Pdp, SEARCH_SUBJECT};
 use hpcd::authzen::limits::{BODY_BYTES_MAX, EVALUATIONS_MAX};
@@ -37,10 +36,9 @@ async fn an_oversized_body() {
             "POST {EVALUATION} HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         );
         connection.send(head.as_bytes()).await;
-        if let Some(reply) = connection.reply().await {
-            let status = reply.status;
-            assert!(status == 413 || (status == 400 && length.len() > 10), "{status}");
-        }
+        let reply = connection.reply().await.unwrap();
+        // The second is more than HTTP itself can count here.
+        assert!(reply.status == 413 || (length.len() > 10 && reply.status >= 400), "{reply:?}");
     }
     // Unannounced: refused when it passes the limit.
     let mut connection = pdp.connect(["user", "you"]).await;
@@ -159,18 +157,17 @@ async fn garbage_after_a_request_is_not_a_request() {
 async fn nothing_gets_into_a_header_through_x_request_id() {
     let pdp = Pdp::start().await;
     let body = section("c-2-2-1").request().to_string();
-    let ask = |connection: &mut Connection, id: &[u8]| {
+    let asking = |id: &[u8]| {
         let mut request = format!("POST {EVALUATION} HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: {}\r\nx-request-id: ", body.len()).into_bytes();
         request.extend_from_slice(id);
         request.extend_from_slice(b"\r\n\r\n");
         request.extend_from_slice(body.as_bytes());
-        let _ = connection;
         request
     };
     let long = "x".repeat(129);
     for id in [long.as_bytes(), b"a b", b"a\tb", "\u{e4}".as_bytes(), b"\xff", b"a\r\nx-request-id: b"] {
         let mut connection = pdp.connect(["user", "you"]).await;
-        let request = ask(&mut connection, id);
+        let request = asking(id);
         connection.send(&request).await;
         let reply = connection.reply().await.unwrap();
         assert_eq!(
@@ -182,14 +179,16 @@ async fn nothing_gets_into_a_header_through_x_request_id() {
     }
     for id in [&b"a\rset-cookie: b"[..], b"a\nset-cookie: b", b"a\0b"] {
         let mut connection = pdp.connect(["user", "you"]).await;
-        let request = ask(&mut connection, id);
+        let request = asking(id);
         connection.send(&request).await;
         let reply = connection.reply().await.unwrap();
-        assert!(reply.header("set-cookie").is_none() && reply.header("x-request-id").is_none(), "{reply:?}");
+        assert!(reply.header("set-cookie").is_none(), "{reply:?}");
+        // A bare line feed ends a header for some readers, so `a` may be the whole id.
+        assert!(matches!(reply.header("x-request-id"), None | Some("a")), "{reply:?}");
     }
     let longest = "x".repeat(128);
     let mut connection = pdp.connect(["user", "you"]).await;
-    let request = ask(&mut connection, longest.as_bytes());
+    let request = asking(longest.as_bytes());
     connection.send(&request).await;
     assert_eq!(connection.reply().await.unwrap().header("x-request-id"), Some(longest.as_str()));
 }
