@@ -11,7 +11,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, ServerName};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -124,8 +124,23 @@ impl Authority {
     /// [`AuthError::ForeignTrustDomain`]; [`AuthError::Lifetime`] outside [`LEAF_LIFETIME_MIN`] and [`LEAF_LIFETIME_MAX`];
     /// [`AuthError::AuthorityExpired`]; [`AuthError::Identity`] for an ID without a path; [`AuthError::Key`] without randomness.
     pub fn issue(&self, id: &SpiffeId, lifetime: Duration, now: Timestamp) -> Result<X509Svid, AuthError> {
+        self.issue_for_hosts(id, &[], lifetime, now)
+    }
+
+    /// As [`Authority::issue`], for a server that strangers to SPIFFE reach by host: each of `hosts`, a DNS name or an IP
+    /// address, is vouched for beside the ID. Peers that go by the ID do not look at it.
+    ///
+    /// # Errors
+    /// As [`Authority::issue`]; [`AuthError::Host`] for what is neither a DNS name nor an IP address.
+    pub fn issue_for_hosts(
+        &self,
+        id: &SpiffeId,
+        hosts: &[&str],
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Result<X509Svid, AuthError> {
         let key = P256Key::generate()?;
-        let leaf = self.sign(&key, id, lifetime, now)?;
+        let leaf = self.sign(&key, id, hosts, lifetime, now)?;
         Ok(X509Svid::from_der(vec![leaf], key.into_pkcs8_der())?)
     }
 
@@ -143,7 +158,7 @@ impl Authority {
         lifetime: Duration,
         now: Timestamp,
     ) -> Result<IssuedCertificate, AuthError> {
-        let leaf = self.sign(&verified_public_key(csr_der)?, id, lifetime, now)?;
+        let leaf = self.sign(&verified_public_key(csr_der)?, id, &[], lifetime, now)?;
         let facts = lint_leaf(&leaf)?;
         Ok(IssuedCertificate { chain_der: vec![leaf], facts })
     }
@@ -152,6 +167,7 @@ impl Authority {
         &self,
         public_key: &impl PublicKeyData,
         id: &SpiffeId,
+        hosts: &[&str],
         lifetime: Duration,
         now: Timestamp,
     ) -> Result<Vec<u8>, AuthError> {
@@ -170,6 +186,9 @@ impl Authority {
         let not_before = minus(now, BACKDATE)?.max(self.facts.not_before);
         let not_after = plus(now, lifetime)?.min(self.facts.not_after);
         let mut params = common_params(id, not_before, not_after)?;
+        for host in hosts {
+            params.subject_alt_names.push(host_name(host)?);
+        }
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =
@@ -253,6 +272,14 @@ impl fmt::Debug for Authority {
             .field("trust_domain", &self.trust_domain.as_str())
             .field("not_after", &self.facts.not_after)
             .finish_non_exhaustive()
+    }
+}
+
+fn host_name(host: &str) -> Result<SanType, AuthError> {
+    match ServerName::try_from(host) {
+        Ok(ServerName::DnsName(name)) => Ok(SanType::DnsName(name.as_ref().try_into()?)),
+        Ok(ServerName::IpAddress(address)) => Ok(SanType::IpAddress(address.into())),
+        _ => Err(AuthError::Host { host: host.to_owned() }),
     }
 }
 

@@ -36,6 +36,12 @@ pub enum AuthError {
         /// The trust domain asked for.
         found: TrustDomain,
     },
+    /// A host to vouch for is neither a DNS name nor an IP address.
+    #[error("`{host}` is neither a DNS name nor an IP address")]
+    Host {
+        /// The text given.
+        host: String,
+    },
     /// A certificate signing request is refused.
     #[error("the certificate signing request is refused: {reason}")]
     Request {

@@ -18,6 +18,9 @@ pub const AUTHORITY_LIFE: Duration = Duration::from_secs(24 * 3_600);
 /// Life of the daemon's own certificate and of a person's.
 pub const LEAF_LIFE: Duration = Duration::from_secs(12 * 3_600);
 
+/// Where a development daemon is reached by those who go by hosts, such as AuthZEN enforcement points.
+pub const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
 /// Who the daemon is, and what it vouches for.
 pub struct HostIdentity {
     authority: Authority,
@@ -36,7 +39,7 @@ impl HostIdentity {
             Authority::generate("hpcd development authority", domain.clone(), AUTHORITY_LIFE, now)
                 .map_err(bug)?;
         let server = SpiffeId::new(&domain, ["service", "hpcd"]).map_err(bug)?;
-        let svid = authority.issue(&server, LEAF_LIFE, now).map_err(bug)?;
+        let svid = authority.issue_for_hosts(&server, &HOSTS, LEAF_LIFE, now).map_err(bug)?;
         let source = RotatingIdentity::new(svid, [authority.bundle()]).map_err(bug)?;
         Ok(Self { authority, server, source })
     }
@@ -105,7 +108,7 @@ impl HostIdentity {
         if now < hpc_auth::source::renew_at(&current, 0) {
             return Ok(false);
         }
-        let svid = self.authority.issue(&self.server, LEAF_LIFE, now).map_err(bug)?;
+        let svid = self.authority.issue_for_hosts(&self.server, &HOSTS, LEAF_LIFE, now).map_err(bug)?;
         self.source.rotate(svid).map_err(bug)?;
         Ok(true)
     }

@@ -38,6 +38,30 @@ fn a_name_that_is_no_path_segment_is_refused() {
 }
 
 #[test]
+fn hosts_are_vouched_for_beside_the_id() {
+    let ca = authority("hpc.internal");
+    let server = id("spiffe://hpc.internal/service/hpcd");
+    let hosts = ["localhost", "127.0.0.1", "::1"];
+    let svid = ca.issue_for_hosts(&server, &hosts, HOUR, noon()).unwrap();
+    assert_eq!(*svid.id(), server, "the one URI is still the ID");
+    let leaf = svid.cert_chain_der().first().unwrap().as_slice().into();
+    let leaf = webpki::EndEntityCert::try_from(&leaf).unwrap();
+    let valid_for = |host: &str| {
+        leaf.verify_is_valid_for_subject_name(&rustls_pki_types::ServerName::try_from(host).unwrap()).is_ok()
+    };
+    for host in hosts {
+        assert!(valid_for(host), "{host}");
+    }
+    for host in ["example.org", "sub.localhost", "127.0.0.2"] {
+        assert!(!valid_for(host), "{host}");
+    }
+    for host in ["", "no host", "https://localhost", "localhost:7801"] {
+        let refused = ca.issue_for_hosts(&server, &[host], HOUR, noon()).map(drop);
+        assert_eq!(refused, Err(AuthError::Host { host: host.to_owned() }));
+    }
+}
+
+#[test]
 fn validity_is_backdated_and_ends_with_the_authority() {
     let ca = authority("hpc.internal");
     let leaf = issued(&ca, "service/a");

@@ -17,7 +17,7 @@ enum Semantic {
 }
 
 /// The parts of a question that are there.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Parts {
     subject: Option<Subject>,
     action: Option<Action>,

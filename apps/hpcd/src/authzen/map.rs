@@ -7,47 +7,51 @@
 //! Nothing that is stated is dropped where a rule could see that it is gone: what has no type becomes
 //! [`Value::Opaque`], and what has no reading makes the whole question one that is denied.
 
-use hpc_policy::limits::ATTRIBUTES_MAX;
+use std::sync::Arc;
+
+use hpc_policy::limits::{ATTRIBUTES_MAX, MEMBERSHIPS_MAX, REQUEST_BYTES_MAX};
 use hpc_policy::{Entities, EvaluationContext, Principal, PrincipalKind, Resource, Value};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::wire::{Object, Problem, shown};
 
-/// Attributes by name; or why the question has no single reading, and so is denied.
-type Stated = Result<Vec<(String, Value)>, String>;
+/// What is stated; or why the question has no single reading, and so is denied.
+type Stated<T> = Result<T, String>;
+/// Attributes by name.
+type Attributes = Vec<(String, Value)>;
 
-/// A subject as a request names it.
-#[derive(Clone)]
+/// A subject as a request names it. What is stated is shared, for a search states it of many.
 pub(super) struct Subject {
     /// Its type as it was sent.
     pub(super) type_name: String,
     id: String,
+    stated: Arc<Stated<OfSubject>>,
+}
+
+struct OfSubject {
     roles: Option<Vec<String>>,
     teams: Option<Vec<String>>,
     spiffe_id: Option<String>,
-    attributes: Stated,
+    attributes: Attributes,
 }
 
 /// A resource as a request names it.
-#[derive(Clone)]
 pub(super) struct Thing {
     pub(super) type_name: String,
     id: String,
-    attributes: Stated,
+    stated: Arc<Stated<Attributes>>,
 }
 
 /// An action as a request names it.
-#[derive(Clone)]
 pub(super) struct Action {
     name: String,
-    attributes: Stated,
+    stated: Stated<Attributes>,
 }
 
 /// The context of a request.
-#[derive(Clone)]
 pub(super) struct Surroundings {
-    attributes: Stated,
+    stated: Stated<Attributes>,
 }
 
 /// Whether an entity must have an id: the one that a search looks for has none yet.
@@ -65,7 +69,7 @@ impl Subject {
         let mut properties = properties(object, "subject")?;
         let mut list = |name: &str| properties.remove(name).map(|value| (name.to_owned(), value));
         let (roles, teams, spiffe_id) = (list("roles"), list("teams"), list("spiffe_id"));
-        let parts = (|| {
+        let stated = (|| {
             let roles = roles.map(texts).transpose()?;
             let teams = teams.map(texts).transpose()?;
             let spiffe_id = match spiffe_id {
@@ -73,21 +77,15 @@ impl Subject {
                 Some((_, Json::String(id))) => Some(id),
                 Some(_) => {
                     return Err(
-                        "subject.properties.spiffe_id is not a string; send the whole SPIFFE ID".to_owned()
+                        "subject.properties.spiffe_id is not a string; send the whole SPIFFE ID".into()
                     );
                 }
             };
             same(&mut properties, "subject", [("type", &type_name), ("id", &id)])?;
-            Ok((roles, teams, spiffe_id, attributes("subject.properties", &properties)?))
+            let attributes = attributes("subject.properties", &properties)?;
+            Ok(OfSubject { roles, teams, spiffe_id, attributes })
         })();
-        Ok(Some(match parts {
-            Ok((roles, teams, spiffe_id, stated)) => {
-                Self { type_name, id, roles, teams, spiffe_id, attributes: Ok(stated) }
-            }
-            Err(problem) => {
-                Self { type_name, id, roles: None, teams: None, spiffe_id: None, attributes: Err(problem) }
-            }
-        }))
+        Ok(Some(Self { type_name, id, stated: Arc::new(stated) }))
     }
 
     /// Its kind; `None` for a type that is no kind of principal here.
@@ -99,7 +97,7 @@ impl Subject {
 
     /// The same statements about another subject.
     pub(super) fn with_id(&self, id: &str) -> Self {
-        Self { id: id.to_owned(), ..self.clone() }
+        Self { type_name: self.type_name.clone(), id: id.to_owned(), stated: Arc::clone(&self.stated) }
     }
 
     fn principal(&self, entities: &Entities) -> Result<Principal, String> {
@@ -109,19 +107,20 @@ impl Subject {
                 shown(&self.type_name)
             ));
         };
+        let stated = self.stated.as_ref().as_ref().map_err(Clone::clone)?;
         let known = entities.subject(kind, &self.id).cloned();
         let mut principal = known.unwrap_or_else(|| Principal::new(kind, &self.id));
-        if let Some(roles) = &self.roles {
+        if let Some(roles) = &stated.roles {
             principal = principal.with_roles(roles.iter().cloned());
         }
-        if let Some(teams) = &self.teams {
+        if let Some(teams) = &stated.teams {
             principal = principal.with_teams(teams.iter().cloned());
         }
-        if let Some(spiffe_id) = &self.spiffe_id {
+        if let Some(spiffe_id) = &stated.spiffe_id {
             principal = principal.with_spiffe_id(spiffe_id);
         }
-        for (name, value) in self.attributes.clone()? {
-            principal = principal.with_attribute(format!("principal.{name}"), value);
+        for (name, value) in &stated.attributes {
+            principal = principal.with_attribute(format!("principal.{name}"), value.clone());
         }
         Ok(principal)
     }
@@ -135,19 +134,20 @@ impl Thing {
         let mut properties = properties(object, "resource")?;
         let stated = same(&mut properties, "resource", [("type", &type_name), ("id", &id)])
             .and_then(|()| attributes("resource.properties", &properties));
-        Ok(Some(Self { type_name, id, attributes: stated }))
+        Ok(Some(Self { type_name, id, stated: Arc::new(stated) }))
     }
 
     /// The same statements about another resource.
     pub(super) fn with_id(&self, id: &str) -> Self {
-        Self { id: id.to_owned(), ..self.clone() }
+        Self { type_name: self.type_name.clone(), id: id.to_owned(), stated: Arc::clone(&self.stated) }
     }
 
     fn resource(&self, entities: &Entities) -> Result<Resource, String> {
+        let stated = self.stated.as_ref().as_ref().map_err(Clone::clone)?;
         let known = entities.resource(&self.type_name, &self.id).cloned();
         let mut resource = known.unwrap_or_else(|| Resource::new(&self.type_name, &self.id));
-        for (name, value) in self.attributes.clone()? {
-            resource = resource.with_attribute(format!("resource.{name}"), value);
+        for (name, value) in stated {
+            resource = resource.with_attribute(format!("resource.{name}"), value.clone());
         }
         Ok(resource)
     }
@@ -159,12 +159,12 @@ impl Action {
         let Some(object) = object(root, "action")? else { return Ok(None) };
         let name = text(object, "action", "name")?;
         let properties = properties(object, "action")?;
-        Ok(Some(Self { name, attributes: attributes("action.properties", &properties) }))
+        Ok(Some(Self { name, stated: attributes("action.properties", &properties) }))
     }
 
     /// An action of which nothing but the name is stated.
     pub(super) fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), attributes: Ok(Vec::new()) }
+        Self { name: name.to_owned(), stated: Ok(Attributes::new()) }
     }
 }
 
@@ -172,11 +172,11 @@ impl Surroundings {
     /// The field `context`, if it is there.
     pub(super) fn read(root: &Object) -> Result<Option<Self>, Problem> {
         let Some(object) = object(root, "context")? else { return Ok(None) };
-        Ok(Some(Self { attributes: attributes("context", object) }))
+        Ok(Some(Self { stated: attributes("context", object) }))
     }
 
     pub(super) fn none() -> Self {
-        Self { attributes: Ok(Vec::new()) }
+        Self { stated: Ok(Attributes::new()) }
     }
 }
 
@@ -189,11 +189,11 @@ pub(super) fn question(
 ) -> Result<EvaluationContext, String> {
     let (principal, resource) = (subject.principal(entities)?, resource.resource(entities)?);
     let mut asked = EvaluationContext::new(principal, resource, &action.name).with_now(now);
-    for (name, value) in action.attributes.clone()? {
-        asked = asked.with_action_attribute(format!("action.{name}"), value);
+    for (name, value) in action.stated.as_ref().map_err(Clone::clone)? {
+        asked = asked.with_action_attribute(format!("action.{name}"), value.clone());
     }
-    for (name, value) in context.attributes.clone()? {
-        asked = asked.with_attribute(format!("context.{name}"), value);
+    for (name, value) in context.stated.as_ref().map_err(Clone::clone)? {
+        asked = asked.with_attribute(format!("context.{name}"), value.clone());
     }
     Ok(asked)
 }
@@ -263,6 +263,9 @@ fn texts((name, value): (String, Json)) -> Result<Vec<String>, String> {
     let wrong =
         || format!("subject.properties.{name} is not a list of strings; send one, such as `[\"editor\"]`");
     let Json::Array(items) = value else { return Err(wrong()) };
+    if items.len() > MEMBERSHIPS_MAX {
+        return Err(format!("subject.properties.{name} has more than {MEMBERSHIPS_MAX} items; send fewer"));
+    }
     items
         .into_iter()
         .map(|item| match item {
@@ -273,9 +276,13 @@ fn texts((name, value): (String, Json)) -> Result<Vec<String>, String> {
 }
 
 /// Properties as attributes: parts of nested objects get names with dots.
-fn attributes(place: &str, properties: &Object) -> Stated {
-    let mut found = Vec::new();
+fn attributes(place: &str, properties: &Object) -> Stated<Attributes> {
+    let mut found = Attributes::new();
     flatten(place, "", properties, &mut found)?;
+    // The engine has the same limit; here it is met before a search repeats the values for each entity.
+    if found.iter().map(|(name, value)| name.len() + text_bytes(value)).sum::<usize>() > REQUEST_BYTES_MAX {
+        return Err(format!("{place} has more than 256 KiB of names and values; send less"));
+    }
     let mut names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     let twice = names.windows(2).find_map(|pair| match pair {
@@ -288,12 +295,15 @@ fn attributes(place: &str, properties: &Object) -> Stated {
     }
 }
 
-fn flatten(
-    place: &str,
-    prefix: &str,
-    object: &Object,
-    found: &mut Vec<(String, Value)>,
-) -> Result<(), String> {
+fn text_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::List(items) => items.iter().map(text_bytes).sum(),
+        _ => size_of::<Value>(),
+    }
+}
+
+fn flatten(place: &str, prefix: &str, object: &Object, found: &mut Attributes) -> Result<(), String> {
     for (key, json) in object {
         let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         if found.len() == ATTRIBUTES_MAX {
@@ -331,7 +341,7 @@ mod tests {
 
     use super::*;
 
-    fn stated(properties: Json) -> Stated {
+    fn stated(properties: Json) -> Stated<Attributes> {
         let Json::Object(properties) = properties else { panic!("an object") };
         attributes("resource.properties", &properties)
     }
@@ -384,5 +394,15 @@ mod tests {
         assert_eq!(stated(Json::Object(many(ATTRIBUTES_MAX))).unwrap().len(), ATTRIBUTES_MAX);
         let problem = stated(Json::Object(many(ATTRIBUTES_MAX + 1))).unwrap_err();
         assert_eq!(problem, "resource.properties has more than 256 parts; send fewer");
+        let large = |bytes: usize| stated(json!({"a": "x".repeat(bytes - 2), "b": ""}));
+        assert!(large(REQUEST_BYTES_MAX).is_ok());
+        let problem = large(REQUEST_BYTES_MAX + 1).unwrap_err();
+        assert_eq!(problem, "resource.properties has more than 256 KiB of names and values; send less");
+        let roles = |count: usize| texts(("roles".to_owned(), json!(vec!["r"; count])));
+        assert_eq!(roles(MEMBERSHIPS_MAX).unwrap().len(), MEMBERSHIPS_MAX);
+        assert_eq!(
+            roles(MEMBERSHIPS_MAX + 1).unwrap_err(),
+            "subject.properties.roles has more than 256 items; send fewer"
+        );
     }
 }

@@ -139,8 +139,10 @@ async fn who_may_not_ask_is_refused_before_the_body_is_read() {
             let message = reply.refused(403);
             assert!(reply.json().get("decision").is_none(), "{message}");
         }
-        let reply = connection.request("POST", EVALUATION, &[("content-length", "9")], b"").await;
-        assert_eq!(reply.status, 400, "two lengths");
+        // The answer does not wait for a body that never comes.
+        let head = format!("POST {EVALUATION} HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n\r\n");
+        connection.send(head.as_bytes()).await;
+        connection.reply().await.unwrap().refused(403);
     }
     let starter = crate::daemon().await;
     let pdp = Pdp { daemon: starter, _policies: tempfile::tempdir().unwrap() };

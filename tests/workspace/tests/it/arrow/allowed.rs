@@ -105,7 +105,8 @@ pub const VENDORS: &[(&str, &[&str])] = &[
     ("hyper", &["hpc-rpc-grpc", "hpc-tracing"]),
     ("hyper-util", &["hpc-rpc-grpc", "hpc-tracing"]),
     ("rustls", &["hpc-auth", "hpc-rpc-grpc", "hpc-rpc-quic"]),
-    ("tokio-rustls", &["hpc-rpc-grpc"]),
+    // hpcd's tests speak HTTPS as a stranger to our clients would.
+    ("tokio-rustls", &["hpc-rpc-grpc", "hpcd"]),
     ("rustls-webpki", &["hpc-auth"]),
     ("rcgen", &["hpc-auth", "hpc-identity", "hpc-memory"]),
     ("aws-lc-rs", &["hpc-auth", "hpc-vault"]),
