@@ -95,7 +95,8 @@
 //!
 //! # Features
 //!
-//! - `serde` (default): `Serialize` on [`Decision`] and everything inside it, and on [`CaseResult`].
+//! - `serde` (default): `Serialize` on [`Decision`] and everything inside it, and on [`CaseResult`]; both ways on
+//!   [`QuestionRecord`] and [`RecordedDecision`].
 
 mod cases;
 mod cidr;
@@ -116,6 +117,10 @@ pub mod limits;
 mod obligation;
 mod path;
 mod policy;
+mod record;
+#[cfg(feature = "serde")]
+mod record_wire;
+mod replay;
 mod rule;
 mod set;
 mod time_window;
@@ -130,6 +135,8 @@ pub use decision::{
 };
 pub use error::{Location, PolicyError};
 pub use policy::{API_VERSION, Policy, RuleSummary, evaluate, parse_policy};
+pub use record::{DECISION_FORMAT, QUESTION_FORMAT, QuestionRecord, RecordedDecision};
+pub use replay::{Flip, LoggedDecision, ObligationChange, Replay, ReplayReport, Unreadable, replay};
 pub use rule::Effect;
 pub use set::PolicySet;
 pub use value::Value;
