@@ -11,7 +11,7 @@ use crate::limits::{ATTRIBUTES_MAX, MEMBERSHIPS_MAX, REQUEST_BYTES_MAX};
 use crate::path::{AttributePath, Source};
 use crate::value::{Attribute, Value, View};
 
-type Attributes = BTreeMap<String, Attribute>;
+pub(crate) type Attributes = BTreeMap<String, Attribute>;
 
 /// What kind of actor a [`Principal`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -285,6 +285,36 @@ impl EvaluationContext {
     #[must_use]
     pub fn action(&self) -> &str {
         &self.action
+    }
+
+    /// `context.now`, if it was set.
+    #[must_use]
+    pub fn now(&self) -> Option<Timestamp> {
+        self.now
+    }
+
+    /// The attributes by the root of their paths, in a fixed order.
+    pub(crate) fn attribute_maps(&self) -> [(&'static str, &Attributes); 4] {
+        [
+            ("principal", &self.principal.attributes),
+            ("resource", &self.resource.attributes),
+            ("action", &self.action_attributes),
+            ("context", &self.attributes),
+        ]
+    }
+
+    /// The same question without its secret attributes.
+    pub(crate) fn without_secrets(&self) -> Self {
+        let mut open = self.clone();
+        for map in [
+            &mut open.principal.attributes,
+            &mut open.resource.attributes,
+            &mut open.action_attributes,
+            &mut open.attributes,
+        ] {
+            map.retain(|_, attribute| !attribute.secret);
+        }
+        open
     }
 
     /// Whether this can be judged at all: names have one reading, values have one type, limits hold.

@@ -96,7 +96,8 @@
 //!
 //! # Features
 //!
-//! - `serde` (default): `Serialize` on [`Decision`] and everything inside it, and on [`CaseResult`].
+//! - `serde` (default): `Serialize` on [`Decision`] and everything inside it, and on [`CaseResult`]; both ways on
+//!   [`QuestionRecord`] and [`RecordedDecision`].
 
 mod cases;
 mod cidr;
@@ -119,6 +120,10 @@ mod obligation;
 mod parties;
 mod path;
 mod policy;
+mod record;
+#[cfg(feature = "serde")]
+mod record_wire;
+mod replay;
 mod rule;
 mod set;
 mod time_window;
@@ -134,6 +139,8 @@ pub use decision::{
 pub use entities::Entities;
 pub use error::{Location, PolicyError};
 pub use policy::{API_VERSION, Policy, RuleSummary, evaluate, parse_policy};
+pub use record::{DECISION_FORMAT, QUESTION_FORMAT, QuestionRecord, RecordedDecision};
+pub use replay::{Flip, LoggedDecision, ObligationChange, Replay, ReplayReport, Unreadable, replay};
 pub use rule::Effect;
 pub use set::PolicySet;
 pub use value::Value;

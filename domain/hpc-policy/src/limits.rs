@@ -52,3 +52,11 @@ pub const ENTITIES_MAX: usize = 100_000;
 pub const ENTITY_ACTIONS_MAX: usize = 10_000;
 /// Most test cases in one case document.
 pub const CASES_MAX: usize = 10_000;
+/// Most reasons that a recorded decision keeps.
+pub const RECORDED_REASONS_MAX: usize = 16;
+/// Most bytes of a reason that a recorded decision keeps.
+pub const RECORDED_REASON_BYTES_MAX: usize = 512;
+/// Most flips, and most obligation changes, that a replay report lists; the rest are counted.
+pub const FLIPS_MAX: usize = 100_000;
+/// Most unreadable and incomplete records that a replay report names; the rest are counted.
+pub const REPLAY_NAMED_MAX: usize = 1_000;
