@@ -317,12 +317,16 @@ impl Serialize for Typed<'_> {
             Value::Timestamp(at) => tagged(serializer, "timestamp", at.to_string()),
             Value::Ip(address) => tagged(serializer, "ip", address.to_string()),
             Value::List(items) => serializer.collect_seq(items.iter().map(Typed)),
+            Value::Opaque => tagged(serializer, "opaque", UNTYPED.to_owned()),
         }
     }
 }
 
 /// Reads what [`Typed`] writes.
 struct Read(Value);
+
+/// All that is kept of a value without a type: that it was there.
+const UNTYPED: &str = "untyped";
 
 impl<'de> Deserialize<'de> for Read {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -376,7 +380,7 @@ impl<'de> Visitor<'de> for ValueReader {
             return Err(A::Error::custom("an empty object is no value"));
         };
         if map.next_key::<serde::de::IgnoredAny>()?.is_some() {
-            return Err(A::Error::custom("a tagged value has one key: `timestamp` or `ip`"));
+            return Err(A::Error::custom("a tagged value has one key: `timestamp`, `ip` or `opaque`"));
         }
         match tag.as_str() {
             "timestamp" => moment::parse(&text).map(Value::Timestamp).map_err(A::Error::custom),
@@ -388,7 +392,8 @@ impl<'de> Visitor<'de> for ValueReader {
                 }
                 Ok(Value::Ip(address))
             }
-            _ => Err(A::Error::custom("a tagged value is `timestamp` or `ip`")),
+            "opaque" if text == UNTYPED => Ok(Value::Opaque),
+            _ => Err(A::Error::custom("a tagged value is `timestamp`, `ip` or `opaque`")),
         }
     }
 

@@ -78,7 +78,8 @@ fn what_is_not_the_form_is_refused() {
         (r#""level":3"#, r#""level":null"#, "null"),
         (r#""level":3"#, r#""level":9223372036854775808"#, "beyond 64 bits"),
         (r#""level":3"#, r#""level":{}"#, "empty object"),
-        (r#""level":3"#, r#""level":{"money":"3"}"#, "`timestamp` or `ip`"),
+        (r#""level":3"#, r#""level":{"opaque":"3"}"#, "`timestamp`, `ip` or `opaque`"),
+        (r#""level":3"#, r#""level":{"money":"3"}"#, "`timestamp`, `ip` or `opaque`"),
         (r#""level":3"#, r#""level":{"ip":"10.0.0.1","timestamp":"x"}"#, "one key"),
         (r#""level":3"#, r#""level":{"ip":"10.0.0.01"}"#, "not an address"),
         (r#""level":3"#, r#""level":{"ip":"0:0::1"}"#, "shortest form"),
@@ -184,7 +185,7 @@ fn value() -> impl Strategy<Value = Value> {
         proptest::collection::vec(time(), 0..4),
         proptest::collection::vec(ip(), 0..4),
     ];
-    prop_oneof![text(), number(), flag(), time(), ip(), list.prop_map(Value::List)]
+    prop_oneof![text(), number(), flag(), time(), ip(), list.prop_map(Value::List), Just(Value::Opaque)]
 }
 
 fn question() -> impl Strategy<Value = EvaluationContext> {
