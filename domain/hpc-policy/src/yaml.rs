@@ -51,7 +51,7 @@ pub(crate) struct Key {
 /// A collection whose end has not been seen yet.
 enum Open {
     List { pos: Pos, items: Vec<Node> },
-    Map { pos: Pos, entries: Vec<(Key, Node)>, seen: BTreeMap<String, u32>, key: Option<Key> },
+    Map { pos: Pos, entries: Vec<(Key, Node)>, seen: Option<BTreeMap<String, u32>>, key: Option<Key> },
 }
 
 /// The one document in `text`.
@@ -111,7 +111,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, PolicyError> {
             }
             Event::MappingStart(_, anchor, tag) => {
                 properties(pos, anchor, tag.is_some())?;
-                open(&mut stack, Open::Map { pos, entries: Vec::new(), seen: BTreeMap::new(), key: None })?;
+                open(&mut stack, Open::Map { pos, entries: Vec::new(), seen: None, key: None })?;
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => match stack.pop() {
@@ -143,7 +143,7 @@ fn attach(stack: &mut [Open], root: &mut Option<Node>, node: Node) -> Result<(),
                 if plain && text == "<<" {
                     return Err(refused(node.pos, "merge keys are", "write the fields out"));
                 }
-                if let Some(first_line) = seen.insert(text.clone(), node.pos.line) {
+                if let Some(first_line) = first_line(entries, seen, &text, node.pos.line) {
                     return Err(PolicyError::DuplicateKey { at: node.pos.at(), key: text, first_line });
                 }
                 *key = Some(Key { pos: node.pos, text });
@@ -152,6 +152,23 @@ fn attach(stack: &mut [Open], root: &mut Option<Node>, node: Node) -> Result<(),
     }
     Ok(())
 }
+
+/// The line of an earlier entry with this key. Mappings with few entries are read through, larger ones get a table.
+fn first_line(
+    entries: &[(Key, Node)],
+    seen: &mut Option<BTreeMap<String, u32>>,
+    text: &str,
+    line: u32,
+) -> Option<u32> {
+    if entries.len() < FEW_ENTRIES {
+        return entries.iter().find(|(key, _)| key.text == text).map(|(key, _)| key.pos.line);
+    }
+    let all = || entries.iter().map(|(key, _)| (key.text.clone(), key.pos.line)).collect();
+    seen.get_or_insert_with(all).insert(text.to_owned(), line)
+}
+
+/// Mappings of fewer entries are searched one by one for a key.
+const FEW_ENTRIES: usize = 16;
 
 const ANCHOR_ADVICE: &str = "write the value out, or quote text that begins with `&`";
 
