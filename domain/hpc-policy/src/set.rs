@@ -2,21 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use crate::condition::Truth;
 use crate::context::EvaluationContext;
 use crate::decision::{Decision, Verdict};
 use crate::digest;
-use crate::document::{self, Document};
+use crate::document::Document;
 use crate::entities::{Entities, Gathered};
 use crate::error::PolicyError;
 use crate::explain;
 use crate::index::Index;
 use crate::limits::{DOCUMENTS_MAX, RULES_MAX};
+use crate::narrow::Narrow;
 use crate::obligation;
+use crate::parallel;
 use crate::policy::{Policy, RuleSummary};
-use crate::rule::Rule;
+use crate::rule::{Effect, Rule};
 use crate::yaml::Pos;
+
+/// Documents that are parsed side by side.
+const DOCUMENTS_AT_ONCE: usize = 64;
 
 /// An immutable set of policies, compiled for fast decisions.
 ///
@@ -49,9 +56,20 @@ struct Inner {
     policies: Vec<Policy>,
     /// Where each rule is: policy and position in it. The index's numbers are positions in this list.
     places: Vec<(u32, u32)>,
+    /// Which rules are about a request: what an explanation shows.
     index: Index,
+    /// Which rules can decide one.
+    denies: Narrow,
+    allows: Narrow,
     entities: Entities,
     digest: Arc<str>,
+}
+
+impl Inner {
+    fn rule(&self, position: u32) -> Option<&Rule> {
+        let (policy, rule) = self.places.get(position as usize)?;
+        self.policies.get(*policy as usize)?.compiled().get(*rule as usize)
+    }
 }
 
 impl PolicySet {
@@ -94,8 +112,12 @@ impl PolicySet {
         let mut obligations = BTreeMap::new();
         let mut rules = 0_usize;
         let mut entities = Gathered::default();
-        for (document, text) in &texts {
-            let policy = match document::parse(text.as_ref()) {
+        let named: Vec<(&Arc<str>, &str)> = texts.iter().map(|(name, text)| (name, text.as_ref())).collect();
+        // A few at a time, so that too many rules are noticed before all of them are in memory.
+        let parsed =
+            named.chunks(DOCUMENTS_AT_ONCE).flat_map(|some| some.iter().zip(parallel::parse_all(some)));
+        for ((document, _), parsed) in parsed {
+            let policy = match parsed {
                 Ok(Document::Policy(policy)) => policy,
                 Ok(Document::Entities(listed)) => {
                     if let Err(error) = entities.add(listed) {
@@ -151,7 +173,9 @@ impl PolicySet {
             }
         }
         let index = Index::build(&rules);
-        Self { inner: Arc::new(Inner { policies, places, index, entities, digest }) }
+        let of = |effect| (0_u32..).zip(rules.iter().copied()).filter(move |(_, rule)| rule.effect == effect);
+        let (denies, allows) = (Narrow::build(of(Effect::Deny)), Narrow::build(of(Effect::Allow)));
+        Self { inner: Arc::new(Inner { policies, places, index, denies, allows, entities, digest }) }
     }
 
     /// Decides and explains. Never fails: what cannot be judged is denied, with the reason in the decision.
@@ -171,15 +195,29 @@ impl PolicySet {
         if context.check().is_err() {
             return Verdict::Deny;
         }
-        explain::decide(self.candidates(context), context)
+        let inner = &*self.inner;
+        let denied = inner.denies.visit(context, &mut |position| match inner.rule(position) {
+            Some(rule) if rule.is_in_scope(context) && rule.truth(context) != Truth::False => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        });
+        if denied.is_break() {
+            return Verdict::Deny;
+        }
+        let allowed = inner.allows.visit(context, &mut |position| match inner.rule(position) {
+            Some(rule) if rule.is_in_scope(context) && rule.truth(context) == Truth::True => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        });
+        if allowed.is_break() { Verdict::Allow } else { Verdict::Deny }
     }
 
     fn candidates<'a>(&'a self, context: &EvaluationContext) -> impl Iterator<Item = &'a Rule> {
         let inner = &*self.inner;
-        inner.index.candidates(context.resource().resource_type(), context.action()).filter_map(|position| {
-            let (policy, rule) = inner.places.get(position as usize)?;
-            inner.policies.get(*policy as usize)?.compiled().get(*rule as usize)
-        })
+        let about = inner.index.candidates(context.resource().resource_type(), context.action());
+        about.filter_map(|position| inner.rule(position))
     }
 
     /// Content digest of all documents and their names, 64 hexadecimal digits. Every decision carries it.

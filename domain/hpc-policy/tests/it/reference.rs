@@ -3,6 +3,8 @@
 //! The reference works on its own model of policies, which is also written out as YAML for the real parser,
 //! so parser, index and evaluator are all on trial.
 
+use std::ops::Range;
+
 use hpc_policy::{EvaluationContext, PolicySet, Principal, Resource, Verdict, evaluate, parse_policy};
 use proptest::prelude::*;
 
@@ -20,6 +22,7 @@ enum Who {
     Any,
     User(&'static str),
     Role(&'static str),
+    RolePattern(&'static str),
     Team(&'static str),
 }
 
@@ -76,6 +79,7 @@ fn who_matches(who: &Who, request: &Request) -> bool {
         Who::Any => true,
         Who::User(user) => request.user == *user,
         Who::Role(role) => request.roles.contains(role),
+        Who::RolePattern(pattern) => request.roles.iter().any(|role| glob(pattern, role, '/')),
         Who::Team(team) => request.teams.contains(team),
     }
 }
@@ -154,6 +158,7 @@ fn yaml(rules: &[Rule], name: &str) -> String {
                 Who::Any => "{type: any}".to_owned(),
                 Who::User(name) => format!("{{type: user, value: {name}}}"),
                 Who::Role(name) => format!("{{type: role, value: {name}}}"),
+                Who::RolePattern(pattern) => format!("{{type: role, pattern: \"{pattern}\"}}"),
                 Who::Team(name) => format!("{{type: team, value: {name}}}"),
             })
             .collect();
@@ -233,11 +238,12 @@ fn conditions() -> impl Strategy<Value = Cond> {
     })
 }
 
-fn rules() -> impl Strategy<Value = Vec<Rule>> {
+fn rules(count: Range<usize>) -> impl Strategy<Value = Vec<Rule>> {
     let who = prop_oneof![
         2 => Just(Who::Any),
         1 => pick(&["ann", "bob"]).prop_map(Who::User),
         1 => pick(&["r1", "r2"]).prop_map(Who::Role),
+        1 => pick(&["r*", "*2"]).prop_map(Who::RolePattern),
         1 => pick(&["t1", "t2"]).prop_map(Who::Team),
     ];
     let resource = (pick(&["gpu", "job", "*"]), pick(&["**", "x/*", "x/y", "**/y", "*/y", "x/**/z"]));
@@ -256,7 +262,7 @@ fn rules() -> impl Strategy<Value = Vec<Rule>> {
             actions,
             conditions,
         });
-    prop::collection::vec(rule, 1..7)
+    prop::collection::vec(rule, count)
 }
 
 fn requests() -> impl Strategy<Value = Request> {
@@ -289,7 +295,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn the_engine_agrees_with_the_reference(rules in rules(), requests in prop::collection::vec(requests(), 8)) {
+    fn the_engine_agrees_with_the_reference(rules in rules(1..7), requests in prop::collection::vec(requests(), 8)) {
         let text = yaml(&rules, "p");
         let policy = parse_policy(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let whole = PolicySet::parse_documents([("p", &text)]).unwrap();
@@ -318,6 +324,34 @@ proptest! {
                 }
                 prop_assert!(whole.decide(&changed).is_allowed(), "{}\n{}", text, way);
             }
+        }
+    }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Lists long enough for the index to look at principals and resource ids.
+    #[test]
+    fn the_index_leaves_no_rule_out(
+        rules in rules(30..120),
+        allows_only in any::<bool>(),
+        requests in prop::collection::vec(requests(), 8),
+    ) {
+        let mut rules = rules;
+        if allows_only {
+            // Among so many rules some deny nearly always decides; without them the allows do.
+            rules.retain(|rule| rule.allow);
+        }
+        prop_assume!(!rules.is_empty());
+        let text = yaml(&rules, "p");
+        let set = PolicySet::parse_documents([("p", &text)]).unwrap();
+        for request in &requests {
+            let context = context(request);
+            let expected = if reference(&rules, request) { Verdict::Allow } else { Verdict::Deny };
+            prop_assert_eq!(set.decide(&context), expected, "{}\n{:?}", text, request);
+            prop_assert_eq!(set.evaluate(&context).verdict, expected);
         }
     }
 }

@@ -1,0 +1,209 @@
+//! Which rules can decide a request: by resource type and action, then by who asks or by what is asked about.
+//!
+//! Each list of rules with one type and action is posted twice: under the names of its principals, and in a trie of
+//! the segments of its resource ids and patterns. A request reads the side with fewer postings. Both sides may offer rules
+//! that do not apply, and offer one twice; neither leaves out one that does.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::ops::ControlFlow;
+
+use crate::context::{EvaluationContext, Principal, PrincipalKind};
+use crate::fixed_hash::FixedHasher;
+use crate::rule::{PrincipalMatch, Rule, Text};
+use crate::segment_trie::SegmentTrie;
+
+/// Lists of up to so many rules are read as they are.
+const SHORT_LIST: usize = 8;
+/// Most places in which one rule is posted; a wider one is looked at for every request.
+const POSTINGS_OF_A_RULE_MAX: usize = 1_024;
+
+/// A map from names in policies; only policies put names in, so its hash needs no secret.
+pub(crate) type Names<V> = HashMap<Box<str>, V, BuildHasherDefault<FixedHasher>>;
+
+/// Rules of one effect, by what they are about.
+#[derive(Debug, Default)]
+pub(crate) struct Narrow {
+    by_type: Names<Bucket>,
+    every_type: Bucket,
+    wide: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Bucket {
+    exact: Names<List>,
+    patterns: List,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    all: Vec<u32>,
+    sides: Option<Box<(Who, SegmentTrie)>>,
+}
+
+/// Rules by the names of their principals.
+#[derive(Debug, Default)]
+struct Who {
+    /// Rules for everybody, or with a pattern of names.
+    open: Vec<u32>,
+    users: Names<Vec<u32>>,
+    services: Names<Vec<u32>>,
+    agents: Names<Vec<u32>>,
+    roles: Names<Vec<u32>>,
+    teams: Names<Vec<u32>>,
+    spiffe: Names<Vec<u32>>,
+}
+
+impl Narrow {
+    /// `rules` are positions and rules, positions ascending.
+    pub(crate) fn build<'a>(rules: impl Iterator<Item = (u32, &'a Rule)> + Clone) -> Self {
+        let mut narrow = Self::default();
+        for (position, rule) in rules.clone() {
+            narrow.insert(position, rule);
+        }
+        let of_position: HashMap<u32, &Rule, BuildHasherDefault<FixedHasher>> = rules.collect();
+        let buckets = narrow.by_type.iter_mut().map(|(kind, bucket)| (Some(&**kind), bucket));
+        for (kind, bucket) in buckets.chain([(None, &mut narrow.every_type)]) {
+            for list in bucket.exact.values_mut().chain([&mut bucket.patterns]) {
+                list.finish(kind, &of_position);
+            }
+        }
+        narrow
+    }
+
+    fn insert(&mut self, position: u32, rule: &Rule) {
+        let places = rule.resources.len().saturating_mul(rule.actions.len());
+        if places.saturating_mul(rule.principals.len() + rule.resources.len()) > POSTINGS_OF_A_RULE_MAX {
+            self.wide.push(position);
+            return;
+        }
+        for resource in &rule.resources {
+            let bucket = match &resource.kind {
+                Some(kind) => self.by_type.entry(kind.clone()).or_default(),
+                None => &mut self.every_type,
+            };
+            for action in &rule.actions {
+                let list = match action {
+                    Text::Exact(action) => bucket.exact.entry(action.clone()).or_default(),
+                    Text::Glob(_) => &mut bucket.patterns,
+                };
+                push(&mut list.all, position);
+            }
+        }
+    }
+
+    /// Calls `visit` with positions of rules until it breaks; every rule that applies to `context` is among them.
+    pub(crate) fn visit(
+        &self,
+        context: &EvaluationContext,
+        visit: &mut impl FnMut(u32) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let typed = self.by_type.get(context.resource().resource_type());
+        let buckets = typed.into_iter().chain([&self.every_type]);
+        for bucket in buckets {
+            if let Some(list) = bucket.exact.get(context.action()) {
+                list.visit(context, visit)?;
+            }
+            bucket.patterns.visit(context, visit)?;
+        }
+        each(&self.wide, visit)
+    }
+}
+
+impl List {
+    fn finish(&mut self, kind: Option<&str>, rules: &HashMap<u32, &Rule, BuildHasherDefault<FixedHasher>>) {
+        if self.all.len() <= SHORT_LIST {
+            return;
+        }
+        let (mut who, mut what) = (Who::default(), SegmentTrie::default());
+        for &position in &self.all {
+            let Some(rule) = rules.get(&position) else { continue };
+            for principal in &rule.principals {
+                push(who.list(principal), position);
+            }
+            for resource in rule.resources.iter().filter(|resource| resource.kind.as_deref() == kind) {
+                push(what.list(&resource.id), position);
+            }
+        }
+        self.sides = Some(Box::new((who, what)));
+    }
+
+    fn visit(
+        &self,
+        context: &EvaluationContext,
+        visit: &mut impl FnMut(u32) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let Some(sides) = &self.sides else { return each(&self.all, visit) };
+        let (who, what) = &**sides;
+        let id = context.resource().id();
+        let (mut by_name, mut by_id) = (0_usize, 0_usize);
+        let _ = who.visit(context.principal(), &mut |list| {
+            by_name += list.len();
+            if by_name > SHORT_LIST { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if by_name > SHORT_LIST {
+            by_name = 0;
+            let _ = who.visit(context.principal(), &mut |list| {
+                by_name += list.len();
+                ControlFlow::Continue(())
+            });
+            let _ = what.visit(id, &mut |list| {
+                by_id += list.len();
+                if by_id >= by_name { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            if by_id < by_name {
+                return what.visit(id, &mut |list| each(list, visit));
+            }
+        }
+        who.visit(context.principal(), &mut |list| each(list, visit))
+    }
+}
+
+impl Who {
+    fn list(&mut self, principal: &PrincipalMatch) -> &mut Vec<u32> {
+        let (names, text) = match principal {
+            PrincipalMatch::Any => return &mut self.open,
+            PrincipalMatch::Id(PrincipalKind::User, text) => (&mut self.users, text),
+            PrincipalMatch::Id(PrincipalKind::Service, text) => (&mut self.services, text),
+            PrincipalMatch::Id(PrincipalKind::Agent, text) => (&mut self.agents, text),
+            PrincipalMatch::Role(text) => (&mut self.roles, text),
+            PrincipalMatch::Team(text) => (&mut self.teams, text),
+            PrincipalMatch::Spiffe(text) => (&mut self.spiffe, text),
+        };
+        match text {
+            Text::Exact(name) => names.entry(name.clone()).or_default(),
+            Text::Glob(_) => &mut self.open,
+        }
+    }
+
+    fn visit(
+        &self,
+        principal: &Principal,
+        visit: &mut impl FnMut(&[u32]) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let own = match principal.kind() {
+            PrincipalKind::User => &self.users,
+            PrincipalKind::Service => &self.services,
+            PrincipalKind::Agent => &self.agents,
+        };
+        let roles = principal.roles().iter().map(|role| self.roles.get(&**role));
+        let teams = principal.teams().iter().map(|team| self.teams.get(&**team));
+        let spiffe = principal.spiffe_id().map(|id| self.spiffe.get(id));
+        for list in std::iter::once(own.get(principal.id())).chain(roles).chain(teams).chain(spiffe).flatten()
+        {
+            visit(list)?;
+        }
+        visit(&self.open)
+    }
+}
+
+/// Positions only grow, so one look at the end keeps each list sorted and without repeats.
+fn push(list: &mut Vec<u32>, position: u32) {
+    if list.last() != Some(&position) {
+        list.push(position);
+    }
+}
+
+fn each(list: &[u32], visit: &mut impl FnMut(u32) -> ControlFlow<()>) -> ControlFlow<()> {
+    list.iter().try_for_each(|position| visit(*position))
+}
