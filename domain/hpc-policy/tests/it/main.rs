@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod bundle;
 mod examples;
 mod explain;
 mod operators;
