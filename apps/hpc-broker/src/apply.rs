@@ -15,8 +15,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::books::HoldError;
 use crate::broker::Broker;
 use crate::environment::Caller;
+use crate::evidence::{Evidence, Refusal};
 use crate::fail;
-use crate::gate::{Gate, OBLIGATION_APPROVAL};
+use crate::gate::{Gate, OBLIGATION_APPROVAL, offer_outcome};
 use crate::progress::{Progress, ProgressSink};
 use crate::records::{
     EndReason, InstanceRecord, IntentRecord, IntentState, LeaseRecord, LeaseState, PlanRecord, PlanState,
@@ -72,20 +73,20 @@ impl Broker {
         }
         let now = self.environment.now();
         check_state(&plan, now)?;
-        let policies = self.policies();
-        let gate = Gate { policies: &policies, caller, team: &plan.team, request: &plan.request, now };
+        let standing = self.standing();
+        let gate = Gate { standing: &standing, caller, team: &plan.team, request: &plan.request, now };
         let mut lease = self.accept(&gate, &plan, revision, now).await?;
         sink.on(Progress::Held { lease: lease.id.clone(), amount: lease.hold });
         let mut walk = Walk::default();
         for (number, attempt) in (0_u32..).zip(&plan.plan.attempts) {
             let offer = attempt.offer.key();
             match self.check_offer_again(&gate, &plan, attempt, &mut walk).await {
-                Ok(price) => {
+                Ok((price, evidence)) => {
                     let spec = self.spec(&lease, attempt, number, price);
                     let Some(_claim) = self.books.begin(&claim_name(&spec.intent)) else {
                         return Err(fail::bug("a fresh intent id was in use"));
                     };
-                    match self.attempt(&plan, &mut lease, spec, number, sink, &mut walk).await? {
+                    match self.attempt(&plan, &mut lease, (spec, evidence), number, sink, &mut walk).await? {
                         Some(receipts) => return Ok(Applied { lease, receipts, repeated: false }),
                         None => walk.tried += 1,
                     }
@@ -100,20 +101,28 @@ impl Broker {
     }
 
     /// Policy may have changed since the plan was made.
-    fn check_policy_again(&self, gate: &Gate<'_>, plan: &PlanRecord, own: u32) -> Result<(), HpcError> {
+    fn check_policy_again(&self, gate: &Gate<'_>, plan: &PlanRecord, own: u32) -> Result<Evidence, Refusal> {
         let held = self.books.accelerators_held(&plan.team).saturating_sub(u64::from(own));
-        let decision = gate.decide_request(plan.decision.id.clone(), &plan.plan, held);
+        let (decision, judged) = gate.decide_request(plan.decision.id.clone(), &plan.plan, held);
+        let refusal = |error, judged| Refusal {
+            error,
+            action: "capacity.request",
+            subject: ("plan".to_owned(), plan.plan.id.to_string()),
+            judged: Some(Box::new(judged)),
+        };
         if !decision.allowed {
             let message = format!("policy denies this now: {}", decision.reasons.join("; "));
-            return Err(HpcError::coded(&codes::POL_DENIED, message).with("decision", &decision.id));
+            let error = HpcError::coded(&codes::POL_DENIED, message).with("decision", &decision.id);
+            return Err(refusal(error, judged));
         }
         let approved = matches!(plan.state, PlanState::Approved { .. });
         match decision.obligations.get(OBLIGATION_APPROVAL) {
             Some(by) if !approved => {
                 let message = format!("this needs an approval by {by}");
-                Err(HpcError::coded(&codes::POL_APPROVAL_NEEDED, message).with("plan", &plan.plan.id))
+                let error = HpcError::coded(&codes::POL_APPROVAL_NEEDED, message).with("plan", &plan.plan.id);
+                Err(refusal(error, judged))
             }
-            _ => Ok(()),
+            _ => Ok(judged.evidence()),
         }
     }
 
@@ -164,10 +173,15 @@ impl Broker {
             HoldError::Money(error) => HpcError::coded(&codes::BUD_CURRENCY, error.to_string()),
         })?;
         // After the hold, so that of two applies at once each sees the other.
-        if let Err(error) = self.check_policy_again(gate, plan, lease.accelerators()) {
-            self.books.end_hold(&plan.team, &id);
-            return Err(error);
-        }
+        let evidence = match self.check_policy_again(gate, plan, lease.accelerators()) {
+            Ok(evidence) => evidence,
+            Err(refusal) => {
+                self.books.end_hold(&plan.team, &id);
+                return Err(self.refused(gate.caller, refusal).await);
+            }
+        };
+        let mut entry = self.scribe.lease(&lease, now, "accepted", Outcome::Ok);
+        evidence.put(&mut entry);
         let applied = PlanRecord { state: PlanState::Applied { lease: id.clone() }, ..plan.clone() };
         let plan_key = key("plan", plan.plan.id.as_str())?;
         let change = Change::new()
@@ -175,7 +189,7 @@ impl Broker {
             .put(plan_key, &applied)?
             .put(key("lease", id.as_str())?, &lease)?
             .mark(key("open-lease", id.as_str())?)
-            .say(self.scribe.lease(&lease, now, "accepted", Outcome::Ok));
+            .say(entry);
         match self.store.commit(change).await {
             Ok(_) => Ok(lease),
             Err(CommitError::Unaudited(error, _)) => {
@@ -199,7 +213,7 @@ impl Broker {
         plan: &PlanRecord,
         attempt: &Attempt,
         walk: &mut Walk,
-    ) -> Result<PerInstanceHour, String> {
+    ) -> Result<(PerInstanceHour, Evidence), String> {
         let now = self.environment.now();
         let offer = &attempt.offer;
         if let Some(until) = self.books.out_of_stock_until(&offer.key()).filter(|until| *until > now) {
@@ -237,8 +251,19 @@ impl Broker {
             ));
         }
         let hourly = price.0.checked_mul(u64::from(attempt.instances)).map_err(|error| error.to_string())?;
-        gate.check_offer(offer, hourly).map_err(|(rule, message)| format!("policy {rule}: {message}"))?;
-        Ok(price)
+        let judged = gate.judge_offer(offer, hourly);
+        if let Err((rule, message)) = offer_outcome(&judged.decision) {
+            let message = format!("policy {rule}: {message}");
+            let refusal = Refusal {
+                error: HpcError::coded(&codes::POL_DENIED, message.clone()),
+                action: "capacity.provision",
+                subject: ("plan".to_owned(), plan.plan.id.to_string()),
+                judged: Some(Box::new(judged)),
+            };
+            drop(self.refused(gate.caller, refusal).await);
+            return Err(message);
+        }
+        Ok((price, judged.evidence()))
     }
 
     async fn price_now(
@@ -297,7 +322,7 @@ impl Broker {
         &self,
         plan: &PlanRecord,
         lease: &mut LeaseRecord,
-        spec: ProvisionSpec,
+        (spec, evidence): (ProvisionSpec, Evidence),
         number: u32,
         sink: &dyn ProgressSink,
         walk: &mut Walk,
@@ -313,7 +338,7 @@ impl Broker {
             instances: Vec::new(),
             error: None,
         };
-        self.journal(lease, &intent).await?;
+        self.journal(lease, &intent, &evidence).await?;
         let reserved =
             self.books.reserve_quota(&intent.spec.intent, &intent.spec.offer, intent.spec.instances);
         sink.on(Progress::Trying { intent: intent.spec.intent.clone(), offer: offer.clone() });
@@ -347,14 +372,21 @@ impl Broker {
     }
 
     /// The intent is durable, and proven, before anything is sent.
-    async fn journal(&self, lease: &mut LeaseRecord, intent: &IntentRecord) -> Result<(), HpcError> {
+    async fn journal(
+        &self,
+        lease: &mut LeaseRecord,
+        intent: &IntentRecord,
+        evidence: &Evidence,
+    ) -> Result<(), HpcError> {
         let id = &intent.spec.intent;
         lease.intents.push(id.clone());
+        let mut entry = self.scribe.intent(intent, &lease.principal, "recorded", Outcome::Ok);
+        evidence.put(&mut entry);
         let change = Change::new()
             .put(key("intent", id.as_str())?, intent)?
             .mark(key("open-intent", id.as_str())?)
             .put(key("lease", lease.id.as_str())?, lease)?
-            .say(self.scribe.intent(intent, &lease.principal, "recorded", Outcome::Ok));
+            .say(entry);
         match self.store.commit(change).await {
             Ok(_) => Ok(()),
             Err(CommitError::Unaudited(error, _)) => {

@@ -43,7 +43,10 @@ impl Broker {
             let message = format!("plan `{id}` expired at {}; a new one is needed", plan.plan.expires_at);
             return Err(HpcError::coded(&codes::PLN_EXPIRED, message));
         }
-        gate::check_approver(&self.policies(), caller, &plan, by, now)?;
+        let evidence = match gate::check_approver(&self.standing(), caller, &plan, by, now) {
+            Ok(judged) => judged.evidence(),
+            Err(refusal) => return Err(self.refused(caller, refusal).await),
+        };
         let approval = ApprovalId::from_bits(self.fresh_bits());
         let state = if yes {
             PlanState::Approved { approval: approval.clone(), by: caller.name.clone() }
@@ -57,6 +60,7 @@ impl Broker {
         entry.subjects.insert("approval".to_owned(), approval.to_string());
         say(&mut entry, "plan_hash", hash);
         say(&mut entry, "note", &note.chars().filter(|c| !c.is_control()).take(256).collect::<String>());
+        evidence.put(&mut entry);
         let plan = PlanRecord { state, ..plan };
         let place = key("plan", id.as_str())?;
         let change = Change::new().expect(place.clone(), revision).put(place, &plan)?.say(entry);

@@ -1,8 +1,9 @@
 //! The broker: its ports, and how it is put together.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use hpc_audit::AuditLog;
 use hpc_error::{HpcError, codes};
 use hpc_ledger::Ledger;
@@ -15,6 +16,7 @@ use crate::entry::Scribe;
 use crate::environment::{Environment, Settings};
 use crate::fail;
 use crate::records::{BudgetRecord, LeaseRecord};
+use crate::shadow::{Candidate, ShadowReport, Standing};
 use crate::store::{Change, CommitError, Store, key};
 
 /// Use cases over ports: plan, approve, apply, release, reconcile, and what can be asked about them.
@@ -24,7 +26,7 @@ pub struct Broker {
     pub(crate) store: Store,
     pub(crate) books: Books,
     pub(crate) providers: BTreeMap<ProviderId, Arc<dyn CapacityProvider>>,
-    pub(crate) policies: RwLock<Arc<PolicySet>>,
+    pub(crate) standing: ArcSwap<Standing>,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) settings: Settings,
     pub(crate) scribe: Scribe,
@@ -61,12 +63,57 @@ impl Broker {
     /// The policies that decide now.
     #[must_use]
     pub fn policies(&self) -> Arc<PolicySet> {
-        self.policies.read().unwrap_or_else(PoisonError::into_inner).clone()
+        Arc::clone(&self.standing.load().active)
     }
 
-    /// Puts another policy set in force, for all decisions from now on.
+    /// The policies that decide now, and the candidate beside them. One decision asks one standing, whatever is swapped.
+    pub(crate) fn standing(&self) -> Arc<Standing> {
+        self.standing.load_full()
+    }
+
+    /// Puts another policy set in force, for all decisions from now on. A candidate goes on being tried.
     pub fn set_policies(&self, policies: Arc<PolicySet>) {
-        *self.policies.write().unwrap_or_else(PoisonError::into_inner) = policies;
+        self.standing.rcu(|standing| Standing { active: Arc::clone(&policies), ..Standing::clone(standing) });
+    }
+
+    /// Tries a policy set beside the one in force, or with `None` no longer. What was counted of the one before is gone.
+    pub fn set_candidate(&self, policies: Option<Arc<PolicySet>>) {
+        let now = self.environment.now();
+        let candidate = policies.map(|set| Arc::new(Candidate::new(set, now)));
+        self.standing.rcu(|standing| Standing { candidate: candidate.clone(), ..Standing::clone(standing) });
+    }
+
+    /// How the candidate compares; `None` without one.
+    #[must_use]
+    pub fn candidate(&self) -> Option<ShadowReport> {
+        let standing = self.standing();
+        standing.candidate.as_ref().map(|candidate| candidate.report(&standing.active))
+    }
+
+    /// Puts the candidate in force, in one step, if it is the one with this digest. Answers the digest that was in force.
+    ///
+    /// # Errors
+    /// `HPC-POL-0009` when there is no candidate, or another one.
+    pub fn promote(&self, digest: &str) -> Result<String, HpcError> {
+        let mut error = None;
+        let before = self.standing.rcu(|standing| match &standing.candidate {
+            Some(candidate) if candidate.set().digest() == digest => {
+                error = None;
+                Standing { active: Arc::clone(candidate.set()), candidate: None }
+            }
+            Some(candidate) => {
+                error = Some(format!("the candidate is {}, not the one named", candidate.set().digest()));
+                Standing::clone(standing)
+            }
+            None => {
+                error = Some("there is no candidate".to_owned());
+                Standing::clone(standing)
+            }
+        });
+        match error {
+            None => Ok(before.active.digest().to_owned()),
+            Some(message) => Err(HpcError::coded(&codes::POL_CANDIDATE_MISMATCH, message)),
+        }
     }
 
     /// The configured providers.
@@ -213,7 +260,7 @@ impl BrokerBuilder {
             store: Store::new(self.ledger, self.audit),
             books: Books::default(),
             providers,
-            policies: RwLock::new(self.policies),
+            standing: ArcSwap::from_pointee(Standing { active: self.policies, candidate: None }),
             environment: self.environment,
             settings: self.settings,
             scribe,

@@ -5,6 +5,7 @@ use hpc_provider::ProvisionSpec;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::evidence::Evidence;
 use crate::records::{IntentRecord, LeaseRecord, PlanRecord};
 
 /// Builds entries that carry the installation's marks.
@@ -26,7 +27,13 @@ impl Scribe {
         Entry::new(id, at, principal, action, outcome).dev(self.dev)
     }
 
-    pub(crate) fn planned(&self, record: &PlanRecord) -> Entry {
+    /// The entry of a plan, with the decision about it and, where another team pays, the one about its budget.
+    pub(crate) fn planned(
+        &self,
+        record: &PlanRecord,
+        evidence: &Evidence,
+        spends: Option<&Evidence>,
+    ) -> Entry {
         let plan = &record.plan;
         let outcome = if record.decision.allowed { Outcome::Ok } else { Outcome::Denied };
         let id = format!("{}.planned", plan.id);
@@ -35,7 +42,6 @@ impl Scribe {
         entry.subjects.insert("request".to_owned(), plan.request_id.to_string());
         entry.subjects.insert("decision".to_owned(), record.decision.id.to_string());
         entry.simulated = plan.simulated;
-        say(&mut entry, "policy_digest", &record.decision.policy_digest);
         say(&mut entry, "plan_hash", &record.hash);
         say(&mut entry, "team", record.team.as_str());
         say_number(&mut entry, "offers", u64::try_from(plan.attempts.len()).unwrap_or(u64::MAX));
@@ -50,9 +56,12 @@ impl Scribe {
         let matched = record.decision.rules.iter().filter(|line| line.result == "matched").take(32);
         let rules: Vec<String> = matched.map(|line| format!("{} {}", line.effect, line.rule)).collect();
         say(&mut entry, "rules", &rules.join(", "));
-        // What was asked, so that a decision can be replayed against other policies.
         if let Ok(request) = serde_json::to_string(&record.request) {
             say(&mut entry, "request", &request);
+        }
+        evidence.put(&mut entry);
+        if let Some(spends) = spends {
+            spends.put_beside(&mut entry, "budget");
         }
         entry
     }

@@ -7,8 +7,11 @@ use hpc_policy::{
 use hpc_resources::{DecisionId, Money, Offer, Plan, ResourceRequest, TeamId};
 use jiff::Timestamp;
 
+use crate::broker::Broker;
 use crate::environment::Caller;
+use crate::evidence::{Evidence, Judged, Refusal};
 use crate::records::{DecisionRecord, LeaseRecord, PlanRecord, RuleLine};
+use crate::shadow::Standing;
 
 /// The obligation that asks for a person's approval; its value says whose, for example `role:gpu-approver`.
 pub(crate) const OBLIGATION_APPROVAL: &str = "require_approval";
@@ -24,7 +27,7 @@ const SEPARATOR: &str = ", ";
 
 /// What a decision is made about.
 pub(crate) struct Gate<'a> {
-    pub(crate) policies: &'a PolicySet,
+    pub(crate) standing: &'a Standing,
     pub(crate) caller: &'a Caller,
     pub(crate) team: &'a TeamId,
     pub(crate) request: &'a ResourceRequest,
@@ -38,7 +41,7 @@ impl Gate<'_> {
         id: DecisionId,
         plan: &Plan,
         accelerators_held: u64,
-    ) -> DecisionRecord {
+    ) -> (DecisionRecord, Judged) {
         let accelerators = self.request.accelerators();
         let name = accelerators.map_or("none", |(model, _)| model.as_str());
         let count = accelerators.map_or(0, |(_, count)| u64::from(count));
@@ -64,7 +67,8 @@ impl Gate<'_> {
         if let Some(kinds) = kinds(self.request) {
             context = context.with_attribute("kinds", kinds);
         }
-        let mut record = record(id, &self.policies.evaluate(&context).deny_unless_understood(OBLIGATIONS));
+        let judged = self.standing.judge(context, OBLIGATIONS);
+        let mut record = record(id, &judged.decision);
         for name in [OBLIGATION_MAX_HOURS, OBLIGATION_IDLE_MINUTES] {
             match record.obligations.get(name).map(|text| text.parse::<u64>()) {
                 // A duty that cannot be read could be any duty: it denies.
@@ -80,11 +84,16 @@ impl Gate<'_> {
                 Some(Ok(_)) | None => {}
             }
         }
-        record
+        (record, judged)
     }
 
     /// May this offer be bought? `Err` names the rule and its message.
     pub(crate) fn check_offer(&self, offer: &Offer, hourly: Money) -> Result<(), (String, String)> {
+        offer_outcome(&self.judge_offer(offer, hourly).decision)
+    }
+
+    /// What policy says of buying this offer.
+    pub(crate) fn judge_offer(&self, offer: &Offer, hourly: Money) -> Judged {
         let id = format!("{}/{}/{}/{}", offer.provider, offer.region, offer.zone, offer.instance_type);
         let resource = Resource::new("offer", id)
             .with_attribute("provider", offer.provider.as_str())
@@ -100,62 +109,90 @@ impl Gate<'_> {
             .with_now(self.now)
             .with_attribute("team", self.team.as_str())
             .with_attribute("hourly_microusd", hourly.micros_rounded_up());
-        let decision = self.policies.evaluate(&context).deny_unless_understood(&[]);
-        if decision.is_allowed() {
-            return Ok(());
-        }
-        let rule =
-            decision.matched.iter().find(|outcome| outcome.effect == hpc_policy::Effect::Deny).map_or_else(
-                || hpc_resources::DEFAULT_DENY.to_owned(),
-                |outcome| format!("{}/{}", outcome.policy, outcome.rule),
-            );
-        Err((rule, all_reasons(&decision)))
+        self.standing.judge(context, &[])
     }
+}
+
+/// A refusal names the rule and its message.
+pub(crate) fn offer_outcome(decision: &Decision) -> Result<(), (String, String)> {
+    if decision.is_allowed() {
+        return Ok(());
+    }
+    let rule =
+        decision.matched.iter().find(|outcome| outcome.effect == hpc_policy::Effect::Deny).map_or_else(
+            || hpc_resources::DEFAULT_DENY.to_owned(),
+            |outcome| format!("{}/{}", outcome.policy, outcome.rule),
+        );
+    Err((rule, all_reasons(decision)))
 }
 
 /// May the caller do this to a lease? Leases of others need a rule that says so.
 pub(crate) fn check_lease(
-    policies: &PolicySet,
+    standing: &Standing,
     caller: &Caller,
     lease: &LeaseRecord,
-    action: &str,
+    action: &'static str,
     now: Timestamp,
-) -> Result<(), HpcError> {
+) -> Result<Judged, Refusal> {
     let resource = Resource::new("lease", format!("lease/{}", lease.id))
         .with_attribute("owner", lease.principal.as_str())
         .with_attribute("own", lease.principal == caller.name)
         .with_attribute("team", lease.team.as_str());
-    check(policies, caller, resource, action, now).map_err(|error| {
+    ask(standing, caller, resource, action, now).map_err(|refusal| {
         if lease.principal == caller.name {
-            error
+            refusal
         } else {
-            HpcError::coded(&codes::LSE_NOT_YOURS, error.to_string())
+            let error = HpcError::coded(&codes::LSE_NOT_YOURS, refusal.error.to_string());
+            Refusal { error, ..refusal }
         }
     })
 }
 
 /// May the caller decide on this plan?
 pub(crate) fn check_approver(
-    policies: &PolicySet,
+    standing: &Standing,
     caller: &Caller,
     plan: &PlanRecord,
     by: &str,
     now: Timestamp,
-) -> Result<(), HpcError> {
+) -> Result<Judged, Refusal> {
     // Every part must be a role that the caller has. What is not a role is nobody.
     let holds = |part: &str| {
         part.strip_prefix("role:")
             .is_some_and(|role| caller.principal.roles().iter().any(|have| have == role))
     };
     if !by.split(SEPARATOR).all(holds) {
-        return Err(HpcError::coded(&codes::POL_DENIED, format!("this approval is for {by}")));
+        return Err(Refusal {
+            error: HpcError::coded(&codes::POL_DENIED, format!("this approval is for {by}")),
+            action: "approval.decide",
+            subject: ("plan".to_owned(), plan.plan.id.to_string()),
+            judged: None,
+        });
     }
     let resource =
         Resource::new("plan", format!("plan/{}", plan.plan.id)).with_attribute("team", plan.team.as_str());
-    check(policies, caller, resource, "approval.decide", now)
+    ask(standing, caller, resource, "approval.decide", now)
 }
 
-/// A plain question: may the caller do `action` on `resource`?
+/// A plain question whose answer is kept.
+pub(crate) fn ask(
+    standing: &Standing,
+    caller: &Caller,
+    resource: Resource,
+    action: &'static str,
+    now: Timestamp,
+) -> Result<Judged, Refusal> {
+    let kind = resource.resource_type().to_owned();
+    let id = resource.id().strip_prefix(&format!("{kind}/")).unwrap_or(resource.id()).to_owned();
+    let context = EvaluationContext::new(caller.principal.clone(), resource, action).with_now(now);
+    let judged = standing.judge(context, &[]);
+    match outcome(&judged.decision, action) {
+        Ok(()) => Ok(judged),
+        Err(error) => Err(Refusal { error, action, subject: (kind, id), judged: Some(Box::new(judged)) }),
+    }
+}
+
+/// A plain question: may the caller do `action` on `resource`? Nothing is recorded, and no candidate is asked.
 ///
 /// # Errors
 /// `HPC-POL-0001` with all reasons.
@@ -167,11 +204,43 @@ pub fn check(
     now: Timestamp,
 ) -> Result<(), HpcError> {
     let context = EvaluationContext::new(caller.principal.clone(), resource, action).with_now(now);
-    let decision = policies.evaluate(&context).deny_unless_understood(&[]);
+    outcome(&policies.evaluate(&context).deny_unless_understood(&[]), action)
+}
+
+impl Broker {
+    /// May the caller do `action` on `resource`? For what only reads: nothing is recorded.
+    ///
+    /// # Errors
+    /// `HPC-POL-0001` with all reasons.
+    pub fn may(&self, caller: &Caller, resource: Resource, action: &str) -> Result<(), HpcError> {
+        let context = EvaluationContext::new(caller.principal.clone(), resource, action)
+            .with_now(self.environment.now());
+        outcome(&self.standing().judge(context, &[]).decision, action)
+    }
+
+    /// May the caller do `action` on `resource`, something that changes what is there? A refusal is recorded here;
+    /// a permission comes as evidence, for the entry about what was done.
+    ///
+    /// # Errors
+    /// `HPC-POL-0001` with all reasons.
+    pub async fn permit(
+        &self,
+        caller: &Caller,
+        resource: Resource,
+        action: &'static str,
+    ) -> Result<Evidence, HpcError> {
+        match ask(&self.standing(), caller, resource, action, self.environment.now()) {
+            Ok(judged) => Ok(judged.evidence()),
+            Err(refusal) => Err(self.refused(caller, refusal).await),
+        }
+    }
+}
+
+fn outcome(decision: &Decision, action: &str) -> Result<(), HpcError> {
     if decision.is_allowed() {
         return Ok(());
     }
-    let message = format!("policy denies `{action}`: {}", all_reasons(&decision));
+    let message = format!("policy denies `{action}`: {}", all_reasons(decision));
     Err(HpcError::coded(&codes::POL_DENIED, message).with("action", action))
 }
 

@@ -15,6 +15,7 @@ mod books;
 mod broker;
 mod entry;
 mod environment;
+mod evidence;
 mod fail;
 mod gate;
 mod plan;
@@ -23,11 +24,13 @@ mod query;
 mod reconcile;
 mod records;
 mod release;
+mod shadow;
 mod store;
 
 pub use apply::Applied;
 pub use broker::{Broker, BrokerBuilder};
 pub use environment::{Caller, Environment, Settings};
+pub use evidence::{DECISION_BYTES_MAX, Evidence, decisions_in};
 pub use gate::check;
 pub use progress::{Progress, ProgressSink, Silent};
 pub use query::{Cost, Listing, PAGE_MAX, TeamBudget};
@@ -37,6 +40,7 @@ pub use records::{
     LeaseState, PlanRecord, PlanState, RequestRecord, RuleLine,
 };
 pub use release::ReleasedLease;
+pub use shadow::{Answer, DIFFERENCES_MAX, Difference, ShadowReport};
 
 /// A serde name as text: `kebab-case` of a unit variant.
 fn text<T: serde::Serialize>(value: &T) -> String {

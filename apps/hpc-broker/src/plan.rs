@@ -17,9 +17,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::apply::with_tolerance;
 use crate::broker::Broker;
 use crate::environment::Caller;
+use crate::evidence::Evidence;
 use crate::fail;
 use crate::gate::{Gate, OBLIGATION_APPROVAL, OBLIGATION_IDLE_MINUTES};
 use crate::records::{DecisionRecord, PlanRecord, PlanState, RequestRecord};
+use crate::shadow::Standing;
 use crate::store::{Change, key};
 
 /// What the providers said.
@@ -81,11 +83,11 @@ impl Broker {
         once: Option<Key>,
     ) -> Result<(PlanRecord, Vec<Receipt>), HpcError> {
         let now = self.environment.now();
-        let team = self.paying_team(caller, &request, now)?;
+        let standing = self.standing();
+        let (team, spends) = self.paying_team(&standing, caller, &request, now).await?;
         let market = self.market(&request, now).await;
-        let policies = self.policies();
-        let gate = Gate { policies: &policies, caller, team: &team, request: &request, now };
-        let standing = self.books.standing(&team).map_err(fail::money)?;
+        let gate = Gate { standing: &standing, caller, team: &team, request: &request, now };
+        let money = self.books.standing(&team).map_err(fail::money)?;
         let request_id = RequestId::from_bits(self.fresh_bits());
         let facts = PlanFacts { broker: self, market: &market, gate: &gate };
         let plan = hpc_resources::plan(&PlanInput {
@@ -95,19 +97,19 @@ impl Broker {
             catalog: &market.catalog,
             unavailable: &market.unavailable,
             facts: &facts,
-            headroom: standing.map(|standing| standing.left),
+            headroom: money.map(|money| money.left),
             weights: self.settings.weights,
             now,
             valid_for_s: self.settings.plan_valid_s,
         })
         .map_err(fail::money)?;
-        let decision = gate.decide_request(
+        let (decision, judged) = gate.decide_request(
             DecisionId::from_bits(self.fresh_bits()),
             &plan,
             self.books.accelerators_held(&team),
         );
         let record =
-            self.plan_record(caller, request, team, plan, decision, standing.map(|standing| standing.left))?;
+            self.plan_record(caller, request, team, plan, decision, money.map(|money| money.left))?;
         let story = RequestRecord {
             id: request_id.clone(),
             principal: caller.name.clone(),
@@ -122,29 +124,34 @@ impl Broker {
         let change = change
             .put(key("plan", record.plan.id.as_str())?, &record)?
             .put(key("request", request_id.as_str())?, &story)?
-            .say(self.scribe.planned(&record));
+            .say(self.scribe.planned(&record, &judged.evidence(), spends.as_ref()));
         let committed = self.store.commit(change).await?;
         Ok((record, committed.receipts))
     }
 
     /// The team that pays: the caller's own, or another that the caller belongs to or that policy lets them spend for.
-    fn paying_team(
+    async fn paying_team(
         &self,
+        standing: &Standing,
         caller: &Caller,
         request: &ResourceRequest,
         now: Timestamp,
-    ) -> Result<TeamId, HpcError> {
+    ) -> Result<(TeamId, Option<Evidence>), HpcError> {
         let team = request.team().unwrap_or(&caller.team).clone();
         let own = team == caller.team || caller.principal.teams().iter().any(|have| have == team.as_str());
+        let mut evidence = None;
         if !own {
             let budget = Resource::new("budget", format!("budget/{team}"));
-            crate::gate::check(&self.policies(), caller, budget, "budget.spend", now)?;
+            match crate::gate::ask(standing, caller, budget, "budget.spend", now) {
+                Ok(judged) => evidence = Some(judged.evidence()),
+                Err(refusal) => return Err(self.refused(caller, refusal).await),
+            }
         }
         if !self.settings.unbudgeted && self.books.standing(&team).map_err(fail::money)?.is_none() {
             let message = format!("team `{team}` has no budget");
             return Err(HpcError::coded(&codes::BUD_UNKNOWN, message).with("team", &team));
         }
-        Ok(team)
+        Ok((team, evidence))
     }
 
     fn plan_record(

@@ -156,7 +156,9 @@ impl Broker {
     /// # Errors
     /// `HPC-LSE-0005` with all reasons.
     pub fn may_read(&self, caller: &Caller, lease: &LeaseRecord) -> Result<(), HpcError> {
-        gate::check_lease(&self.policies(), caller, lease, "lease.read", self.environment.now())
+        gate::check_lease(&self.standing(), caller, lease, "lease.read", self.environment.now())
+            .map(drop)
+            .map_err(|refusal| refusal.error)
     }
 
     /// What a lease costs, as of now.
@@ -166,7 +168,8 @@ impl Broker {
     pub async fn cost(&self, caller: &Caller, id: &LeaseId) -> Result<Cost, HpcError> {
         let lease = self.lease_by_id(id).await?;
         let now = self.environment.now();
-        gate::check_lease(&self.policies(), caller, &lease, "cost.read", now)?;
+        gate::check_lease(&self.standing(), caller, &lease, "cost.read", now)
+            .map_err(|refusal| refusal.error)?;
         self.cost_of(&lease).await
     }
 

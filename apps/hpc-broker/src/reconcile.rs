@@ -249,17 +249,17 @@ impl Broker {
             }
             LeaseState::Releasing => {
                 let reason = lease.end_reason.unwrap_or(EndReason::Asked);
-                self.end_lease(id, reason).await?.0
+                self.end_lease(id, reason, None).await?.0
             }
             LeaseState::Active if lease.ends_at.is_some_and(|end| end <= now) => {
-                self.end_lease(id, EndReason::Expired).await?.0
+                self.end_lease(id, EndReason::Expired, None).await?.0
             }
             LeaseState::Active if !self.has_open_intents(&lease).await? => {
-                self.end_lease(id, EndReason::Reclaimed).await?.0
+                self.end_lease(id, EndReason::Reclaimed, None).await?.0
             }
             LeaseState::Active => {
                 if self.lease_cost(&lease).await?.exceeds(lease.hold) {
-                    self.end_lease(id, EndReason::HardStop).await?.0
+                    self.end_lease(id, EndReason::HardStop, None).await?.0
                 } else {
                     return Ok(());
                 }

@@ -10,6 +10,7 @@ use hpc_resources::{IntentId, LeaseId, Money};
 use crate::apply::instance_record;
 use crate::broker::{Broker, sum};
 use crate::environment::Caller;
+use crate::evidence::Evidence;
 use crate::fail;
 use crate::gate;
 use crate::records::{
@@ -35,7 +36,12 @@ impl Broker {
     /// `HPC-LSE-0001` unknown, `-0005` not yours, `-0003` still being created; ledger failures.
     pub async fn release(&self, caller: &Caller, id: &LeaseId) -> Result<ReleasedLease, HpcError> {
         let lease = self.lease_by_id(id).await?;
-        gate::check_lease(&self.policies(), caller, &lease, "lease.release", self.environment.now())?;
+        let asked =
+            gate::check_lease(&self.standing(), caller, &lease, "lease.release", self.environment.now());
+        let evidence = match asked {
+            Ok(judged) => judged.evidence(),
+            Err(refusal) => return Err(self.refused(caller, refusal).await),
+        };
         if lease.state.is_final() {
             return Ok(ReleasedLease { lease, receipts: Vec::new(), repeated: true });
         }
@@ -43,7 +49,7 @@ impl Broker {
             let message = format!("lease `{id}` is still being created; release it when that has ended");
             return Err(HpcError::coded(&codes::LSE_NOT_ACTIVE, message));
         }
-        let (lease, receipts) = self.end_lease(id, EndReason::Asked).await?;
+        let (lease, receipts) = self.end_lease(id, EndReason::Asked, Some(&evidence)).await?;
         Ok(ReleasedLease { lease, receipts, repeated: false })
     }
 
@@ -52,14 +58,15 @@ impl Broker {
     /// # Errors
     /// As [`Broker::release`], policy aside.
     pub async fn end_idle(&self, id: &LeaseId) -> Result<LeaseRecord, HpcError> {
-        Ok(self.end_lease(id, EndReason::Idle).await?.0)
+        Ok(self.end_lease(id, EndReason::Idle, None).await?.0)
     }
 
-    /// Ends a lease for a reason, as far as the provider goes along now.
+    /// Ends a lease for a reason, as far as the provider goes along now. The evidence goes into the entry that begins it.
     pub(crate) async fn end_lease(
         &self,
         id: &LeaseId,
         reason: EndReason,
+        evidence: Option<&Evidence>,
     ) -> Result<(LeaseRecord, Vec<Receipt>), HpcError> {
         let Some(_begun) = self.books.begin(&format!("lease/{id}")) else {
             let message = format!("lease `{id}` is being ended by another call");
@@ -73,12 +80,11 @@ impl Broker {
         if lease.state != LeaseState::Releasing {
             lease.state = LeaseState::Releasing;
             lease.end_reason = Some(reason);
-            let change = Change::new().put(key("lease", id.as_str())?, &lease)?.say(self.scribe.lease(
-                &lease,
-                self.environment.now(),
-                "releasing",
-                Outcome::Ok,
-            ));
+            let mut entry = self.scribe.lease(&lease, self.environment.now(), "releasing", Outcome::Ok);
+            if let Some(evidence) = evidence {
+                evidence.put(&mut entry);
+            }
+            let change = Change::new().put(key("lease", id.as_str())?, &lease)?.say(entry);
             receipts.extend(self.store.commit_even_unaudited(change).await?.receipts);
         }
         for intent in lease.intents.clone() {

@@ -99,6 +99,7 @@
 //! - `serde` (default): `Serialize` on [`Decision`] and everything inside it, and on [`CaseResult`]; both ways on
 //!   [`QuestionRecord`] and [`RecordedDecision`].
 
+mod bundle;
 mod cases;
 mod cidr;
 mod condition;
@@ -134,6 +135,9 @@ mod time_window;
 mod value;
 mod yaml;
 
+pub use bundle::{
+    Accepted, BUNDLE_FORMAT, BundleError, BundleInfo, VerifiedBundle, create_bundle, verify_bundle,
+};
 pub use cases::{Case, CaseResult, Cases, parse_cases, run_cases};
 pub use context::{EvaluationContext, Principal, PrincipalKind, Resource};
 pub use decision::{

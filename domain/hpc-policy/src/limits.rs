@@ -60,3 +60,9 @@ pub const RECORDED_REASON_BYTES_MAX: usize = 512;
 pub const FLIPS_MAX: usize = 100_000;
 /// Most unreadable and incomplete records that a replay report names; the rest are counted.
 pub const REPLAY_NAMED_MAX: usize = 1_000;
+/// Most bytes of a bundle: 64 MiB.
+pub const BUNDLE_BYTES_MAX: usize = 64 << 20;
+/// Most documents in a bundle.
+pub const BUNDLE_DOCUMENTS_MAX: usize = 1_024;
+/// Longest name of a bundle, and of a document in one, in bytes.
+pub const BUNDLE_NAME_BYTES_MAX: usize = 255;

@@ -13,6 +13,8 @@ mod approval;
 mod crash;
 mod journey;
 mod lost;
+mod recorded;
 mod refusals;
+mod shadow;
 mod storm;
 mod world;

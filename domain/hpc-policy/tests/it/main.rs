@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod bundle;
 mod entities;
 mod examples;
 mod explain;
