@@ -1,4 +1,4 @@
-//! LoggedDecision decisions against other policies: which of them would have been decided otherwise.
+//! Recorded decisions against other policies: which of them would have been decided otherwise.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
