@@ -205,11 +205,7 @@ codes! {
     POL_CANDIDATE_MISMATCH = "HPC-POL-0009", Precondition, 1,
         "candidate is another one",
         "policies are promoted only by the digest of the very candidate that was tried, and that is not it",
-        "look at it again with `hpc policy shadow show`, then promote the digest it names";
-    POL_BUNDLE_REFUSED = "HPC-POL-0010", Denied, 1,
-        "policy bundle refused",
-        "the bundle is damaged, not signed by a trusted key, or older than the last one; nothing of it is in force",
-        "get the newest bundle from its author, and check it: hpc policy bundle verify FILE --key VKEY";
+        "look at the candidate and its differences again, then promote the digest it names";
 
     BUD_EXCEEDED = "HPC-BUD-0001", Exhausted, 3,
         "budget exceeded",
