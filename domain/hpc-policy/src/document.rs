@@ -3,6 +3,7 @@
 use crate::decode::{Fields, shown};
 use crate::entities::{self, EntitiesDocument};
 use crate::error::PolicyError;
+use crate::groups::{self, GroupsDocument};
 use crate::policy::{self, API_VERSION, Policy};
 use crate::yaml;
 
@@ -12,13 +13,16 @@ pub(crate) enum Document {
     Policy(Policy),
     /// `kind: PolicyEntities`: who and what there is.
     Entities(EntitiesDocument),
+    /// `kind: PolicyGroups`: groups of principals, and roles that include roles.
+    Groups(GroupsDocument),
 }
 
 /// Reads one document of a set.
 pub(crate) fn parse(text: &str) -> Result<Document, PolicyError> {
-    let (mut root, kind) = open(text, &["Policy", "PolicyEntities"])?;
+    let (mut root, kind) = open(text, &["Policy", "PolicyEntities", "PolicyGroups"])?;
     Ok(match kind {
         "PolicyEntities" => Document::Entities(entities::read(&mut root)?),
+        "PolicyGroups" => Document::Groups(groups::read(&mut root)?),
         _ => Document::Policy(policy::read(&mut root, text)?),
     })
 }

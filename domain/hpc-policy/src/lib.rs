@@ -58,6 +58,12 @@
 //! | false | unknown | false | unknown | true |
 //! | unknown | unknown | unknown | unknown | unknown |
 //!
+//! # Principals
+//!
+//! `any`, or `user`, `role`, `team`, `service`, `agent`, `spiffe` with a value or a pattern, or a `group` by name. Groups and
+//! the roles that a role includes come from `kind: PolicyGroups` documents of the set and are closed when it is loaded, so
+//! only a [`PolicySet`] knows them; [`parse_policy`] refuses a rule for a group.
+//!
 //! # Conditions
 //!
 //! `{attribute, op, value}` or `{attribute, op, value_from}`, where `value_from` names another attribute whose value is
@@ -115,6 +121,7 @@ mod error;
 mod explain;
 mod fixed_hash;
 mod glob;
+mod groups;
 mod identifier;
 mod index;
 pub mod limits;

@@ -66,3 +66,9 @@ pub const BUNDLE_BYTES_MAX: usize = 64 << 20;
 pub const BUNDLE_DOCUMENTS_MAX: usize = 1_024;
 /// Longest name of a bundle, and of a document in one, in bytes.
 pub const BUNDLE_NAME_BYTES_MAX: usize = 255;
+/// Most groups, and most roles that include others, in a set.
+pub const GROUPS_MAX: usize = 1_000;
+/// Most members of a group, those of the groups in it included.
+pub const GROUP_MEMBERS_MAX: usize = 4_096;
+/// Most roles that one role includes, not counting what those include.
+pub const ROLE_INCLUDES_MAX: usize = 64;

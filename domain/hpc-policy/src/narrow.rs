@@ -72,8 +72,9 @@ impl Narrow {
     }
 
     fn insert(&mut self, position: u32, rule: &Rule) {
+        let principals: usize = rule.principals.iter().map(names_of).sum();
         let places = rule.resources.len().saturating_mul(rule.actions.len());
-        if places.saturating_mul(rule.principals.len() + rule.resources.len()) > POSTINGS_OF_A_RULE_MAX {
+        if places.saturating_mul(principals + rule.resources.len()) > POSTINGS_OF_A_RULE_MAX {
             self.wide.push(position);
             return;
         }
@@ -119,7 +120,7 @@ impl List {
         for &position in &self.all {
             let Some(rule) = rules.get(&position) else { continue };
             for principal in &rule.principals {
-                push(who.list(principal), position);
+                who.post(principal, position);
             }
             for resource in rule.resources.iter().filter(|resource| resource.kind.as_deref() == kind) {
                 push(what.list(&resource.id), position);
@@ -160,9 +161,12 @@ impl List {
 }
 
 impl Who {
-    fn list(&mut self, principal: &PrincipalMatch) -> &mut Vec<u32> {
+    fn post(&mut self, principal: &PrincipalMatch, position: u32) {
         let (names, text) = match principal {
-            PrincipalMatch::Any => return &mut self.open,
+            PrincipalMatch::Group { members, .. } => {
+                return members.iter().for_each(|member| self.post(member, position));
+            }
+            PrincipalMatch::Any => return push(&mut self.open, position),
             PrincipalMatch::Id(PrincipalKind::User, text) => (&mut self.users, text),
             PrincipalMatch::Id(PrincipalKind::Service, text) => (&mut self.services, text),
             PrincipalMatch::Id(PrincipalKind::Agent, text) => (&mut self.agents, text),
@@ -170,10 +174,11 @@ impl Who {
             PrincipalMatch::Team(text) => (&mut self.teams, text),
             PrincipalMatch::Spiffe(text) => (&mut self.spiffe, text),
         };
-        match text {
+        let list = match text {
             Text::Exact(name) => names.entry(name.clone()).or_default(),
             Text::Glob(_) => &mut self.open,
-        }
+        };
+        push(list, position);
     }
 
     fn visit(
@@ -194,6 +199,14 @@ impl Who {
             visit(list)?;
         }
         visit(&self.open)
+    }
+}
+
+/// Under how many names a principal is posted.
+fn names_of(principal: &PrincipalMatch) -> usize {
+    match principal {
+        PrincipalMatch::Group { members, .. } => members.len(),
+        _ => 1,
     }
 }
 

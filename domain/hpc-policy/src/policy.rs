@@ -12,6 +12,7 @@ use crate::document;
 use crate::error::PolicyError;
 use crate::explain;
 use crate::glob::Glob;
+use crate::groups::{self, Closed};
 use crate::identifier::{name_problem, path_problem, spiffe_problem};
 use crate::limits::{OBLIGATIONS_MAX, RULES_MAX, SCOPE_ITEMS_MAX};
 use crate::obligation;
@@ -79,6 +80,12 @@ impl Policy {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Puts the members of groups into the rules.
+    pub(crate) fn resolve(&mut self, groups: &Closed) -> Result<(), PolicyError> {
+        // Shared by nobody yet: a policy is resolved where it was parsed.
+        Arc::get_mut(&mut self.rules).into_iter().flatten().try_for_each(|rule| groups.resolve(rule))
     }
 
     pub(crate) fn compiled(&self) -> &Arc<[Rule]> {
@@ -156,7 +163,16 @@ impl<'a> RuleSummary<'a> {
 pub fn parse_policy(text: &str) -> Result<Policy, PolicyError> {
     let (mut root, kind) = document::open(text, &["Policy"])?;
     debug_assert_eq!(kind, "Policy");
-    read(&mut root, text)
+    let policy = read(&mut root, text)?;
+    let mut principals = policy.rules.iter().flat_map(|rule| &rule.principals);
+    match principals.find_map(|principal| match principal {
+        PrincipalMatch::Group { name, at, .. } => Some((name, *at)),
+        _ => None,
+    }) {
+        // Only a set knows groups.
+        Some((name, at)) => Err(groups::unknown(name, at)),
+        None => Ok(policy),
+    }
 }
 
 /// The policy below a header that says `Policy`.
@@ -267,10 +283,10 @@ fn rule(
     })
 }
 
-fn principal(field: Field) -> Result<PrincipalMatch, PolicyError> {
+pub(crate) fn principal(field: Field) -> Result<PrincipalMatch, PolicyError> {
     let mut fields = Fields::of(field.node, "a principal", &["type", "value", "pattern"])?;
-    let kind =
-        fields.require("type", "one of `user`, `role`, `team`, `service`, `agent`, `spiffe`, `any`")?;
+    let kind = fields
+        .require("type", "one of `user`, `role`, `team`, `group`, `service`, `agent`, `spiffe`, `any`")?;
     let word = kind.text()?;
     let problem = if word == "spiffe" { spiffe_problem } else { name_problem };
     let text = |fields: &mut Fields| either(fields, "value", problem, b'/');
@@ -285,10 +301,15 @@ fn principal(field: Field) -> Result<PrincipalMatch, PolicyError> {
         "service" => PrincipalMatch::Id(PrincipalKind::Service, text(&mut fields)?),
         "agent" => PrincipalMatch::Id(PrincipalKind::Agent, text(&mut fields)?),
         "role" => PrincipalMatch::Role(text(&mut fields)?),
+        "group" => {
+            let value = fields.require("value", "name the group")?;
+            let name = value.checked(name_problem)?.into();
+            PrincipalMatch::Group { name, at: value.pos(), members: [].into() }
+        }
         "team" => PrincipalMatch::Team(text(&mut fields)?),
         "spiffe" => PrincipalMatch::Spiffe(text(&mut fields)?),
         other => {
-            let expected = "one of `user`, `role`, `team`, `service`, `agent`, `spiffe`, `any`";
+            let expected = "one of `user`, `role`, `team`, `group`, `service`, `agent`, `spiffe`, `any`";
             return Err(kind.invalid(format!("`{}`", shown(other)), expected));
         }
     })

@@ -8,6 +8,7 @@ use crate::condition::{self, Condition, Truth};
 use crate::context::{EvaluationContext, PrincipalKind};
 use crate::glob::Glob;
 use crate::value::Value;
+use crate::yaml::Pos;
 
 /// What a rule does when it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub(crate) struct Rule {
 }
 
 /// A literal or a pattern.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Text {
     Exact(Box<str>),
     Glob(Glob),
@@ -69,13 +70,19 @@ impl fmt::Display for Text {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum PrincipalMatch {
     Any,
     Id(PrincipalKind, Text),
     Role(Text),
     Team(Text),
     Spiffe(Text),
+    /// Its members are known once the set is; until then it matches nobody, and no rule with it is let out.
+    Group {
+        name: Box<str>,
+        at: Pos,
+        members: Arc<[PrincipalMatch]>,
+    },
 }
 
 #[derive(Debug)]
@@ -127,6 +134,7 @@ impl PrincipalMatch {
             Self::Id(kind, id) => principal.kind() == *kind && id.matches(principal.id()),
             Self::Role(role) => principal.roles().iter().any(|own| role.matches(own)),
             Self::Team(team) => principal.teams().iter().any(|own| team.matches(own)),
+            Self::Group { members, .. } => members.iter().any(|member| member.matches(context)),
             Self::Spiffe(pattern) => principal.spiffe_id().is_some_and(|id| pattern.matches(id)),
         }
     }
@@ -139,6 +147,7 @@ impl fmt::Display for PrincipalMatch {
             Self::Id(kind, id) => write!(f, "{} `{id}`", kind.as_str()),
             Self::Role(role) => write!(f, "role `{role}`"),
             Self::Team(team) => write!(f, "team `{team}`"),
+            Self::Group { name, .. } => write!(f, "group `{name}`"),
             Self::Spiffe(pattern) => write!(f, "SPIFFE ID `{pattern}`"),
         }
     }

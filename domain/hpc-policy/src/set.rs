@@ -13,6 +13,7 @@ use crate::document::Document;
 use crate::entities::{Entities, Gathered};
 use crate::error::PolicyError;
 use crate::explain;
+use crate::groups::Groups;
 use crate::index::Index;
 use crate::limits::{DOCUMENTS_MAX, RULES_MAX};
 use crate::narrow::Narrow;
@@ -73,7 +74,7 @@ impl Inner {
 }
 
 impl PolicySet {
-    /// Parses named documents, policies and lists of entities, into one set. If any is wrong there is no set.
+    /// Parses named documents, policies, groups and lists of entities, into one set. If any is wrong there is no set.
     ///
     /// The order of the documents makes no difference, neither to decisions nor to the digest.
     ///
@@ -112,6 +113,8 @@ impl PolicySet {
         let mut obligations = BTreeMap::new();
         let mut rules = 0_usize;
         let mut entities = Gathered::default();
+        let mut groups = Groups::default();
+        let mut documents: Vec<&Arc<str>> = Vec::new();
         let named: Vec<(&Arc<str>, &str)> = texts.iter().map(|(name, text)| (name, text.as_ref())).collect();
         // A few at a time, so that too many rules are noticed before all of them are in memory.
         let parsed =
@@ -121,6 +124,12 @@ impl PolicySet {
                 Ok(Document::Policy(policy)) => policy,
                 Ok(Document::Entities(listed)) => {
                     if let Err(error) = entities.add(listed) {
+                        errors.push(error.in_document(document));
+                    }
+                    continue;
+                }
+                Ok(Document::Groups(listed)) => {
+                    if let Err(error) = groups.add(document, listed) {
                         errors.push(error.in_document(document));
                     }
                     continue;
@@ -145,12 +154,23 @@ impl PolicySet {
                 return Err(vec![limit.in_document(document)]);
             }
             policies.push(policy);
+            documents.push(document);
+        }
+        match groups.close() {
+            Ok(closed) => {
+                for (policy, document) in policies.iter_mut().zip(documents) {
+                    if let Err(error) = policy.resolve(&closed) {
+                        errors.push(error.in_document(document));
+                    }
+                }
+            }
+            Err(error) => errors.push(error),
         }
         if !errors.is_empty() {
             return Err(errors);
         }
         if policies.is_empty() {
-            // Entities alone decide nothing.
+            // Entities and groups alone decide nothing.
             return Err(vec![PolicyError::NoDocuments]);
         }
         let digest = digest::of_set(texts.iter().map(|(name, text)| (&**name, text.as_ref())));

@@ -105,8 +105,8 @@ fn fields() {
     );
     refused(
         "type: role",
-        "type: group",
-        "line 7, column 14: `type` is `group`; expected one of `user`, `role`, `team`, `service`, `agent`, `spiffe`, `any`",
+        "type: club",
+        "line 7, column 14: `type` is `club`; expected one of `user`, `role`, `team`, `group`, `service`, `agent`, `spiffe`, `any`",
     );
     refused(
         "type: role",

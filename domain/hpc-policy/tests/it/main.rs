@@ -12,6 +12,7 @@ mod bundle;
 mod entities;
 mod examples;
 mod explain;
+mod groups;
 mod operators;
 mod record;
 mod reference;
