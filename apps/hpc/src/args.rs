@@ -101,7 +101,10 @@ pub(crate) enum Command {
     )]
     Audit(Audit),
     /// The rules, and tests of rules
-    #[command(subcommand, before_help = "Examples:\n  hpc policy show\n  hpc policy test policies/")]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc policy show\n  hpc policy check policies/\n  hpc policy test policies/"
+    )]
     Policy(Policy),
     /// Let nodes in
     #[command(
@@ -385,6 +388,14 @@ pub(crate) enum Policy {
     /// The policies in force
     #[command(before_help = "Examples:\n  hpc policy show\n  hpc policy show -o json")]
     Show,
+    /// Check policies and tables, and show every mistake where it stands, without a daemon
+    #[command(before_help = "Examples:\n  hpc policy check policies/\n  \
+        hpc policy check starter.yaml access.yaml -o json")]
+    Check {
+        /// Folders, or policies (*.yaml) and tables (*.test.yaml); all of them make one set
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
     /// Run tables of cases against policies, without a daemon
     #[command(before_help = "Examples:\n  hpc policy test policies/\n  \
         hpc policy test starter.yaml starter.test.yaml")]

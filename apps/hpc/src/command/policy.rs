@@ -38,6 +38,7 @@ pub(super) async fn run(
             }
             Ok(0)
         }
+        Policy::Check { paths } => super::policy_check::check(&paths, screen),
         Policy::Test { paths } => test(&paths, screen),
     }
 }
@@ -94,7 +95,7 @@ fn invalid(mistakes: &[PolicyError]) -> HpcError {
 }
 
 /// The files that the paths stand for: files as they are, of folders every `.yaml` and `.yml`, sorted.
-fn collect(paths: &[PathBuf]) -> Result<Vec<PathBuf>, HpcError> {
+pub(super) fn collect(paths: &[PathBuf]) -> Result<Vec<PathBuf>, HpcError> {
     let mut files = Vec::new();
     for path in paths {
         let unreadable = |error: std::io::Error| unreadable(path, &error);
@@ -120,12 +121,12 @@ fn collect(paths: &[PathBuf]) -> Result<Vec<PathBuf>, HpcError> {
     Ok(files)
 }
 
-fn is_table(path: &Path) -> bool {
+pub(super) fn is_table(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name.ends_with(".test.yaml") || name.ends_with(".test.yml")
 }
 
-fn contents(path: &Path) -> Result<String, HpcError> {
+pub(super) fn contents(path: &Path) -> Result<String, HpcError> {
     let unreadable = |error: std::io::Error| unreadable(path, &error);
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();

@@ -117,3 +117,50 @@ pub(crate) fn cases(cases: &[CaseLine]) -> String {
     }
     out
 }
+
+/// One mistake in a file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Mistake {
+    /// Empty if it is about the set as a whole.
+    pub(crate) file: String,
+    /// From 1; 0 without a place.
+    pub(crate) line: u32,
+    /// In characters, from 1; 0 without a place.
+    pub(crate) column: u32,
+    pub(crate) message: String,
+    /// The line of the file.
+    #[serde(skip)]
+    pub(crate) source: String,
+}
+
+/// Widest part of a line that is shown, in characters.
+const SOURCE_MAX: usize = 100;
+
+/// Mistakes as compilers show them: the place, the line, and a mark below the column.
+pub(crate) fn mistakes(found: &[Mistake]) -> String {
+    let mut out = String::new();
+    for Mistake { file, line, column, message, source } in found {
+        if *line == 0 {
+            let _ = writeln!(out, "{}", paint(BAD, message));
+            continue;
+        }
+        let place = format!("{file}:{line}:{column}:");
+        let _ = writeln!(out, "{} {message}", paint(BAD, &place));
+        let column = usize::try_from(*column).unwrap_or(usize::MAX).saturating_sub(1);
+        // Long lines are shown from a little before the column; each character takes one place, whatever it is.
+        let skip = if column < SOURCE_MAX { 0 } else { column - SOURCE_MAX / 2 };
+        let shown: String = source
+            .chars()
+            .skip(skip)
+            .take(SOURCE_MAX)
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        if shown.trim().is_empty() {
+            continue;
+        }
+        let number = line.to_string();
+        let _ = writeln!(out, "{number:>5} | {}", crate::text::line(&shown));
+        let _ = writeln!(out, "      | {}{}", " ".repeat(column - skip), paint(BAD, "^"));
+    }
+    out
+}

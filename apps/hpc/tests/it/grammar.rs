@@ -98,6 +98,7 @@ fn usage_mistakes_end_with_2() {
         &["lease", "list", "--timeout", "soon"],
         &["audit", "search", "--outcome", "fine"],
         &["completions", "basic"],
+        &["policy", "check"],
         &["policy", "test"],
     ] {
         let outcome = run(args);

@@ -1,4 +1,4 @@
-//! `hpc policy test`: tables of cases, without a daemon.
+//! `hpc policy test` and `hpc policy check`: policies and tables of cases, without a daemon.
 
 use std::path::Path;
 
@@ -79,4 +79,43 @@ fn broken_files_are_named() {
     std::fs::write(folder.path().join("broken.yaml"), [0xff, 0xfe]).unwrap();
     assert!(test(folder.path(), &[]).err.contains("HPC-USG-0018"));
     assert!(test(&folder.path().join("nowhere"), &[]).err.contains("HPC-USG-0005"));
+}
+
+fn check(folder: &Path, more: &[&str]) -> Outcome {
+    let home = tempfile::tempdir().unwrap();
+    hpc(home.path(), &[&["policy", "check", folder.to_str().unwrap()], more].concat())
+}
+
+#[test]
+fn every_mistake_is_shown_where_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(folder.path().join("small.yaml"), POLICY).unwrap();
+    std::fs::write(folder.path().join("a.test.yaml"), table(2, "allow")).unwrap();
+    let fine = check(folder.path(), &[]);
+    assert_eq!((fine.code, fine.out.as_str(), fine.err.as_str()), (0, "", "2 files, 0 mistakes, 1 rules\n"));
+    assert_eq!(check(folder.path(), &["-o", "json"]).out.trim(), "[]");
+
+    std::fs::write(folder.path().join("other.yaml"), POLICY.replace("effect: allow", "effect: alow"))
+        .unwrap();
+    std::fs::write(folder.path().join("a.test.yaml"), table(2, "maybe")).unwrap();
+    let outcome = check(folder.path(), &[]);
+    assert_eq!((outcome.code, outcome.err.as_str()), (1, "3 files, 2 mistakes, 0 rules\n"));
+    let expected = format!(
+        "{}:9:13: `expect` is `maybe`; expected `allow` or `deny`\n\
+        \u{20}   9 |     expect: maybe\n      |             ^\n\
+        {}:8:11: `effect` is `alow`; expected `allow` or `deny`\n\
+        \u{20}   8 |   effect: alow\n      |           ^\n",
+        file("a.test.yaml"),
+        file("other.yaml")
+    );
+    assert_eq!(outcome.out, expected);
+    let json = check(folder.path(), &["-o", "json"]);
+    let read: Vec<serde_json::Value> = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((json.code, read.len()), (1, 2));
+    assert_eq!((&read[1]["line"], &read[1]["column"]), (&8.into(), &11.into()));
+    assert_eq!(read[1]["file"], file("other.yaml"));
+
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(check(empty.path(), &[]).code, 2);
 }
