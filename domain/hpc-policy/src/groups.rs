@@ -10,7 +10,7 @@ use crate::identifier::name_problem;
 use crate::limits::{GROUP_MEMBERS_MAX, GROUPS_MAX, ROLE_INCLUDES_MAX, SCOPE_ITEMS_MAX};
 use crate::path::Source;
 use crate::policy;
-use crate::rule::{PrincipalMatch, Rule, Text};
+use crate::rule::{Holders, PrincipalMatch, Rule, Text};
 use crate::yaml::Pos;
 
 /// What one `kind: PolicyGroups` document says.
@@ -103,17 +103,18 @@ impl Groups {
     /// document.
     pub(crate) fn close(&self) -> Result<Closed, PolicyError> {
         let mut closed = Closed::default();
-        for name in self.groups.keys() {
-            let mut members = Vec::new();
-            self.group(name, &mut Vec::new(), &mut BTreeSet::new(), &mut members)?;
-            closed.groups.insert(name.clone(), members.into());
-        }
         for name in self.roles.keys() {
             let mut reached = BTreeSet::new();
             self.role(name, &mut Vec::new(), &mut reached)?;
             for included in reached {
                 closed.held_by.entry(included).or_default().insert(name.clone());
             }
+        }
+        for name in self.groups.keys() {
+            let mut members = Vec::new();
+            self.group(name, &mut Vec::new(), &mut BTreeSet::new(), &mut members)?;
+            members.iter_mut().for_each(|member| closed.put_holders(member));
+            closed.groups.insert(name.clone(), members.into());
         }
         Ok(closed)
     }
@@ -175,11 +176,14 @@ impl Groups {
     }
 }
 
-/// Groups with all their members, and for each role the roles whose holders hold it too.
+/// Groups with all their members, and for each role the roles whose holders hold it too. Rules share what is in here: a
+/// large group costs its size once, however many rules name it.
 #[derive(Default)]
 pub(crate) struct Closed {
     groups: BTreeMap<String, Arc<[PrincipalMatch]>>,
     held_by: BTreeMap<String, BTreeSet<String>>,
+    /// The holders of each role or pattern that was asked for, by its text and whether it is a pattern.
+    holders: BTreeMap<(bool, String), Option<Holders>>,
 }
 
 impl Closed {
@@ -187,22 +191,15 @@ impl Closed {
     ///
     /// # Errors
     /// A group that is not defined; a condition on `principal.roles` in a set whose roles include others.
-    pub(crate) fn resolve(&self, rule: &mut Rule) -> Result<(), PolicyError> {
-        let mut holders = Vec::new();
+    pub(crate) fn resolve(&mut self, rule: &mut Rule) -> Result<(), PolicyError> {
         for principal in &mut rule.principals {
             match principal {
                 PrincipalMatch::Group { name, at, members } => {
-                    let found = self.groups.get(&**name).ok_or_else(|| unknown(name, *at))?;
-                    let mut all = found.to_vec();
-                    for member in found.iter() {
-                        self.holders(member, &mut all);
-                    }
-                    *members = all.into();
+                    *members = Arc::clone(self.groups.get(&**name).ok_or_else(|| unknown(name, *at))?);
                 }
-                other => self.holders(other, &mut holders),
+                other => self.put_holders(other),
             }
         }
-        rule.principals.extend(holders);
         if !self.held_by.is_empty()
             && let Some(line) = rule.conditions.iter().find_map(asks_for_roles)
         {
@@ -216,13 +213,20 @@ impl Closed {
         Ok(())
     }
 
-    /// The roles that include a role matched by `principal`.
-    fn holders(&self, principal: &PrincipalMatch, out: &mut Vec<PrincipalMatch>) {
-        let PrincipalMatch::Role(text) = principal else { return };
-        let names: BTreeSet<&String> =
-            self.held_by.iter().filter(|(role, _)| text.matches(role)).flat_map(|(_, by)| by).collect();
-        let more = names.into_iter().filter(|name| !text.matches(name));
-        out.extend(more.map(|name| PrincipalMatch::Role(Text::Exact(name.as_str().into()))));
+    /// Gives a role the roles that include it.
+    fn put_holders(&mut self, principal: &mut PrincipalMatch) {
+        let PrincipalMatch::Role(text, holders) = principal else { return };
+        if self.held_by.is_empty() {
+            return;
+        }
+        let key = (matches!(text, Text::Glob(_)), text.to_string());
+        let held_by = &self.held_by;
+        let found = self.holders.entry(key).or_insert_with(|| {
+            let names: BTreeSet<&String> =
+                held_by.iter().filter(|(role, _)| text.matches(role)).flat_map(|(_, by)| by).collect();
+            (!names.is_empty()).then(|| names.into_iter().map(|name| name.as_str().into()).collect())
+        });
+        holders.clone_from(found);
     }
 }
 

@@ -18,6 +18,9 @@ const SHORT_LIST: usize = 8;
 /// Most places in which one rule is posted; a wider one is looked at for every request.
 const POSTINGS_OF_A_RULE_MAX: usize = 1_024;
 
+/// A group with more members, and a role that more roles include, are posted once, as if they were for everybody.
+const NAMES_POSTED_MAX: usize = 64;
+
 /// A map from names in policies; only policies put names in, so its hash needs no secret.
 pub(crate) type Names<V> = HashMap<Box<str>, V, BuildHasherDefault<FixedHasher>>;
 
@@ -137,32 +140,43 @@ impl List {
         let Some(sides) = &self.sides else { return each(&self.all, visit) };
         let (who, what) = &**sides;
         let id = context.resource().id();
-        let (mut by_name, mut by_id) = (0_usize, 0_usize);
-        let _ = who.visit(context.principal(), &mut |list| {
-            by_name += list.len();
-            if by_name > SHORT_LIST { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        if by_name > SHORT_LIST {
-            by_name = 0;
-            let _ = who.visit(context.principal(), &mut |list| {
-                by_name += list.len();
-                ControlFlow::Continue(())
-            });
-            let _ = what.visit(id, &mut |list| {
-                by_id += list.len();
-                if by_id >= by_name { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
-            if by_id < by_name {
-                return what.visit(id, &mut |list| each(list, visit));
-            }
+        // A request may repeat a role, and a rule may stand in many lists: never read more than all rules once.
+        let all = self.all.len();
+        let by_name = postings(all, |count| who.visit(context.principal(), count));
+        let by_id =
+            if by_name > SHORT_LIST { postings(by_name, |count| what.visit(id, count)) } else { by_name };
+        if by_id < by_name {
+            what.visit(id, &mut |list| each(list, visit))
+        } else if by_name < all {
+            who.visit(context.principal(), &mut |list| each(list, visit))
+        } else {
+            each(&self.all, visit)
         }
-        who.visit(context.principal(), &mut |list| each(list, visit))
     }
+}
+
+/// How many postings a side offers, counted up to `enough`.
+fn postings(
+    enough: usize,
+    side: impl FnOnce(&mut dyn FnMut(&[u32]) -> ControlFlow<()>) -> ControlFlow<()>,
+) -> usize {
+    let mut count = 0_usize;
+    let _ = side(&mut |list| {
+        count = count.saturating_add(list.len());
+        if count >= enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    count
 }
 
 impl Who {
     fn post(&mut self, principal: &PrincipalMatch, position: u32) {
         let (names, text) = match principal {
+            PrincipalMatch::Group { members, .. } if members.len() > NAMES_POSTED_MAX => {
+                return push(&mut self.open, position);
+            }
+            PrincipalMatch::Role(_, Some(holders)) if holders.len() > NAMES_POSTED_MAX => {
+                return push(&mut self.open, position);
+            }
             PrincipalMatch::Group { members, .. } => {
                 return members.iter().for_each(|member| self.post(member, position));
             }
@@ -170,7 +184,12 @@ impl Who {
             PrincipalMatch::Id(PrincipalKind::User, text) => (&mut self.users, text),
             PrincipalMatch::Id(PrincipalKind::Service, text) => (&mut self.services, text),
             PrincipalMatch::Id(PrincipalKind::Agent, text) => (&mut self.agents, text),
-            PrincipalMatch::Role(text) => (&mut self.roles, text),
+            PrincipalMatch::Role(text, holders) => {
+                for holder in holders.iter().flat_map(|holders| holders.iter()) {
+                    push(self.roles.entry(holder.clone()).or_default(), position);
+                }
+                (&mut self.roles, text)
+            }
             PrincipalMatch::Team(text) => (&mut self.teams, text),
             PrincipalMatch::Spiffe(text) => (&mut self.spiffe, text),
         };
@@ -184,7 +203,7 @@ impl Who {
     fn visit(
         &self,
         principal: &Principal,
-        visit: &mut impl FnMut(&[u32]) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(&[u32]) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let own = match principal.kind() {
             PrincipalKind::User => &self.users,
@@ -205,7 +224,10 @@ impl Who {
 /// Under how many names a principal is posted.
 fn names_of(principal: &PrincipalMatch) -> usize {
     match principal {
-        PrincipalMatch::Group { members, .. } => members.len(),
+        PrincipalMatch::Group { members, .. } if members.len() <= NAMES_POSTED_MAX => {
+            members.iter().map(names_of).sum()
+        }
+        PrincipalMatch::Role(_, Some(holders)) if holders.len() <= NAMES_POSTED_MAX => 1 + holders.len(),
         _ => 1,
     }
 }
@@ -219,4 +241,37 @@ fn push(list: &mut Vec<u32>, position: u32) {
 
 fn each(list: &[u32], visit: &mut impl FnMut(u32) -> ControlFlow<()>) -> ControlFlow<()> {
     list.iter().try_for_each(|position| visit(*position))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Resource;
+    use crate::policy::parse_policy;
+
+    #[test]
+    fn a_request_that_repeats_itself_reads_no_rule_twice() {
+        let mut text =
+            "apiVersion: policy.horizon.dev/v1\nkind: Policy\nmetadata: {name: p}\nspec:\n  rules:\n"
+                .to_owned();
+        for n in 0..100 {
+            text.push_str(&format!(
+                "    - {{name: r{n}, effect: deny, principals: [{{type: role, value: a}}, {{type: role, value: b}}], \
+                 resources: [{{type: thing, pattern: \"**\"}}, {{type: thing, pattern: \"things/**\"}}], actions: [use]}}\n"
+            ));
+        }
+        let policy = parse_policy(&text).unwrap();
+        let narrow = Narrow::build((0_u32..).zip(policy.compiled().iter()));
+        let mut principal = Principal::user("eve");
+        for _ in 0..128 {
+            principal = principal.with_role("a").with_role("b");
+        }
+        let context = EvaluationContext::new(principal, Resource::new("thing", "things/a"), "use");
+        let mut read = 0;
+        let _ = narrow.visit(&context, &mut |_| {
+            read += 1;
+            ControlFlow::Continue(())
+        });
+        assert_eq!(read, 100);
+    }
 }

@@ -83,7 +83,7 @@ impl Policy {
     }
 
     /// Puts the members of groups into the rules.
-    pub(crate) fn resolve(&mut self, groups: &Closed) -> Result<(), PolicyError> {
+    pub(crate) fn resolve(&mut self, groups: &mut Closed) -> Result<(), PolicyError> {
         // Shared by nobody yet: a policy is resolved where it was parsed.
         Arc::get_mut(&mut self.rules).into_iter().flatten().try_for_each(|rule| groups.resolve(rule))
     }
@@ -300,7 +300,7 @@ pub(crate) fn principal(field: Field) -> Result<PrincipalMatch, PolicyError> {
         "user" => PrincipalMatch::Id(PrincipalKind::User, text(&mut fields)?),
         "service" => PrincipalMatch::Id(PrincipalKind::Service, text(&mut fields)?),
         "agent" => PrincipalMatch::Id(PrincipalKind::Agent, text(&mut fields)?),
-        "role" => PrincipalMatch::Role(text(&mut fields)?),
+        "role" => PrincipalMatch::Role(text(&mut fields)?, None),
         "group" => {
             let value = fields.require("value", "name the group")?;
             let name = value.checked(name_problem)?.into();

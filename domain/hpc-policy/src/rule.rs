@@ -70,11 +70,15 @@ impl fmt::Display for Text {
     }
 }
 
+/// Names of roles in order, shared by the rules that need them.
+pub(crate) type Holders = Arc<[Box<str>]>;
+
 #[derive(Debug, Clone)]
 pub(crate) enum PrincipalMatch {
     Any,
     Id(PrincipalKind, Text),
-    Role(Text),
+    /// A role; and the roles that include one that matches, in order, where a set's roles include others.
+    Role(Text, Option<Holders>),
     Team(Text),
     Spiffe(Text),
     /// Its members are known once the set is; until then it matches nobody, and no rule with it is let out.
@@ -132,7 +136,11 @@ impl PrincipalMatch {
         match self {
             Self::Any => true,
             Self::Id(kind, id) => principal.kind() == *kind && id.matches(principal.id()),
-            Self::Role(role) => principal.roles().iter().any(|own| role.matches(own)),
+            Self::Role(role, holders) => principal.roles().iter().any(|own| {
+                let held =
+                    |holders: &Arc<[Box<str>]>| holders.binary_search_by(|name| (**name).cmp(own)).is_ok();
+                role.matches(own) || holders.as_ref().is_some_and(held)
+            }),
             Self::Team(team) => principal.teams().iter().any(|own| team.matches(own)),
             Self::Group { members, .. } => members.iter().any(|member| member.matches(context)),
             Self::Spiffe(pattern) => principal.spiffe_id().is_some_and(|id| pattern.matches(id)),
@@ -145,7 +153,7 @@ impl fmt::Display for PrincipalMatch {
         match self {
             Self::Any => f.write_str("any principal"),
             Self::Id(kind, id) => write!(f, "{} `{id}`", kind.as_str()),
-            Self::Role(role) => write!(f, "role `{role}`"),
+            Self::Role(role, _) => write!(f, "role `{role}`"),
             Self::Team(team) => write!(f, "team `{team}`"),
             Self::Group { name, .. } => write!(f, "group `{name}`"),
             Self::Spiffe(pattern) => write!(f, "SPIFFE ID `{pattern}`"),

@@ -44,7 +44,7 @@ impl SegmentTrie {
     pub(crate) fn visit(
         &self,
         id: &str,
-        visit: &mut impl FnMut(&[u32]) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(&[u32]) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         visit(&self.open)?;
         let (segment, rest) = match id.split_once('/') {

@@ -157,9 +157,9 @@ impl PolicySet {
             documents.push(document);
         }
         match groups.close() {
-            Ok(closed) => {
+            Ok(mut closed) => {
                 for (policy, document) in policies.iter_mut().zip(documents) {
-                    if let Err(error) = policy.resolve(&closed) {
+                    if let Err(error) = policy.resolve(&mut closed) {
                         errors.push(error.in_document(document));
                     }
                 }

@@ -189,3 +189,27 @@ fn as_many_groups_and_members_as_the_limits_say() {
     let error = load(&wide(GROUP_MEMBERS_MAX + 1), &rules).unwrap_err();
     assert!(error.contains("exceeds the limit of 4096"), "{error}");
 }
+
+#[test]
+fn many_rules_share_a_large_group_and_roles_with_many_holders() {
+    // Copied into every rule this would be twenty million principals.
+    let members =
+        |part: usize| (0..256).map(|n| format!("{{type: user, value: m{part}-{n}}}, ")).collect::<String>();
+    let mut spec = "  groups:\n".to_owned();
+    for part in 0..16 {
+        spec += &format!("    - {{name: p{part}, members: [{}]}}\n", members(part));
+    }
+    let parts: String = (0..16).map(|part| format!("{{type: group, value: p{part}}}, ")).collect();
+    spec += &format!("    - {{name: big, members: [{parts}]}}\n  roles:\n");
+    for role in 0..GROUPS_MAX {
+        spec += &format!("    - {{name: h{role}, includes: [base]}}\n");
+    }
+    let mut rules: Vec<String> =
+        (0..2_500).map(|n| rule(&format!("g{n}"), "deny", "{type: group, value: big}")).collect();
+    rules.extend((0..2_500).map(|n| rule(&format!("b{n}"), "deny", "{type: role, value: base}")));
+    rules.push(rule("all", "allow", "{type: any}"));
+    let set = load(&spec, &rules).unwrap();
+    assert!(!allowed(&set, Principal::user("m15-255")));
+    assert!(!allowed(&set, Principal::user("bob").with_role("h999")));
+    assert!(allowed(&set, Principal::user("bob").with_role("h1000")));
+}
