@@ -201,10 +201,10 @@ impl Closed {
             }
         }
         if !self.held_by.is_empty()
-            && let Some(line) = rule.conditions.iter().find_map(asks_for_roles)
+            && let Some(at) = rule.conditions.iter().find_map(asks_for_roles)
         {
             return Err(PolicyError::Invalid {
-                at: Pos { line, column: 1 }.at(),
+                at: at.at(),
                 field: "attribute".to_owned(),
                 found: "`principal.roles`, which does not hold the roles that a role includes".to_owned(),
                 expected: "the role among the rule's `principals`, where inclusion counts".to_owned(),
@@ -230,13 +230,13 @@ impl Closed {
     }
 }
 
-fn asks_for_roles(condition: &Condition) -> Option<u32> {
+fn asks_for_roles(condition: &Condition) -> Option<Pos> {
     match condition {
         Condition::All(inner) | Condition::Any(inner) => inner.iter().find_map(asks_for_roles),
         Condition::Not(inner) => asks_for_roles(inner),
         Condition::Leaf(leaf) => {
             let mut paths = std::iter::once(&leaf.path).chain(leaf.operand_path());
-            paths.any(|path| *path.source() == Source::PrincipalRoles).then_some(leaf.line)
+            paths.any(|path| *path.source() == Source::PrincipalRoles).then_some(leaf.at.attribute)
         }
     }
 }

@@ -82,10 +82,13 @@ impl Policy {
         &self.digest
     }
 
-    /// Puts the members of groups into the rules.
-    pub(crate) fn resolve(&mut self, groups: &mut Closed) -> Result<(), PolicyError> {
+    /// Tells the rules which document they are in, and puts the members of groups into them.
+    pub(crate) fn resolve(&mut self, document: &Arc<str>, groups: &mut Closed) -> Result<(), PolicyError> {
         // Shared by nobody yet: a policy is resolved where it was parsed.
-        Arc::get_mut(&mut self.rules).into_iter().flatten().try_for_each(|rule| groups.resolve(rule))
+        Arc::get_mut(&mut self.rules).into_iter().flatten().try_for_each(|rule| {
+            rule.document = Some(Arc::clone(document));
+            groups.resolve(rule)
+        })
     }
 
     pub(crate) fn compiled(&self) -> &Arc<[Rule]> {
@@ -102,6 +105,13 @@ impl Policy {
 pub struct RuleSummary<'a>(pub(crate) &'a Rule);
 
 impl<'a> RuleSummary<'a> {
+    /// The document it is in, by the name given to
+    /// [`PolicySet::parse_documents`](crate::PolicySet::parse_documents); `None` for a policy parsed alone.
+    #[must_use]
+    pub fn document(&self) -> Option<&'a str> {
+        self.0.document.as_deref()
+    }
+
     /// The policy it is in.
     #[must_use]
     pub fn policy(&self) -> &'a str {
@@ -268,6 +278,7 @@ fn rule(
         .collect::<Result<_, _>>()?;
     let conditions = condition_parse::conditions(fields.take("conditions"))?;
     Ok(Rule {
+        document: None,
         policy: Arc::clone(policy),
         name,
         line,

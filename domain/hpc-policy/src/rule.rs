@@ -31,6 +31,8 @@ impl fmt::Display for Effect {
 
 #[derive(Debug)]
 pub(crate) struct Rule {
+    /// The document of the set that it is in; `None` for a policy parsed alone.
+    pub(crate) document: Option<Arc<str>>,
     pub(crate) policy: Arc<str>,
     pub(crate) name: Arc<str>,
     pub(crate) line: u32,

@@ -159,7 +159,7 @@ impl PolicySet {
         match groups.close() {
             Ok(mut closed) => {
                 for (policy, document) in policies.iter_mut().zip(documents) {
-                    if let Err(error) = policy.resolve(&mut closed) {
+                    if let Err(error) = policy.resolve(document, &mut closed) {
                         errors.push(error.in_document(document));
                     }
                 }
