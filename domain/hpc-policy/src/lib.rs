@@ -64,6 +64,11 @@
 //! the roles that a role includes come from `kind: PolicyGroups` documents of the set and are closed when it is loaded, so
 //! only a [`PolicySet`] knows them; [`parse_policy`] refuses a rule for a group.
 //!
+//! # Schema
+//!
+//! `kind: PolicySchema` documents declare attributes with their types and actions with the types of their resources. A set
+//! whose policies depart from what its documents declare is refused: see [`Schema`]. Requests are not checked against it.
+//!
 //! # Conditions
 //!
 //! `{attribute, op, value}` or `{attribute, op, value_from}`, where `value_from` names another attribute whose value is

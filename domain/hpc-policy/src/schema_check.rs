@@ -12,6 +12,35 @@ use crate::value::Value;
 use crate::yaml::Pos;
 
 impl Schema {
+    /// Whether a request keeps to the schema. Decisions do not ask for this; it is for whoever tests what an enforcement
+    /// point sends.
+    ///
+    /// # Errors
+    /// Only [`PolicyError::InvalidRequest`]: the action, the type of resource or an attribute is not declared, or a value
+    /// is none of those that the schema allows.
+    pub fn check(&self, context: &EvaluationContext) -> Result<(), PolicyError> {
+        let invalid = |field: String, problem: String| Err(PolicyError::InvalidRequest { field, problem });
+        let (action, kind) = (context.action(), context.resource().resource_type());
+        if !self.knows_action(action) {
+            return invalid("action".to_owned(), format!("`{}` is not in the schema", shown(action)));
+        }
+        if !self.pairs(action, kind) {
+            let problem = format!("`{}` is none that `{action}` is for", shown(kind));
+            return invalid("resource.type".to_owned(), problem);
+        }
+        self.check_attributes(context).or_else(|(field, problem)| invalid(field, format!("is {problem}")))?;
+        for (root, attributes) in context.attribute_maps() {
+            for name in attributes.keys() {
+                let path = format!("{root}.{name}");
+                let carriers = self.attribute(&path).map_or(&[][..], |kind| &kind.actions);
+                if !carriers.is_empty() && !carriers.iter().any(|carrier| carrier == action) {
+                    return invalid(path, format!("is not for requests for `{action}`"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Everything in `rule` that the schema does not know or that can never hold.
     pub(crate) fn check_rule(&self, rule: &Rule, mistakes: &mut Vec<PolicyError>) {
         self.check_scope(rule, mistakes);
