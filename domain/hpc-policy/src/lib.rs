@@ -136,6 +136,7 @@ mod parallel;
 mod parties;
 mod path;
 mod policy;
+mod prefilter;
 mod record;
 #[cfg(feature = "serde")]
 mod record_wire;
