@@ -144,6 +144,8 @@ mod replay;
 mod rule;
 mod schema;
 mod schema_check;
+mod schema_condition;
+mod schema_read;
 mod segment_trie;
 mod set;
 mod time_window;

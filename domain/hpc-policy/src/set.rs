@@ -21,7 +21,8 @@ use crate::obligation;
 use crate::parallel;
 use crate::policy::{Policy, RuleSummary};
 use crate::rule::{Effect, Rule};
-use crate::schema::{Declared, Schema};
+use crate::schema::Schema;
+use crate::schema_read::Declared;
 use crate::yaml::Pos;
 
 /// Documents that are parsed side by side.

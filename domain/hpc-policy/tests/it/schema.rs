@@ -257,6 +257,46 @@ fn actions_and_types_are_those_that_are_declared() {
 }
 
 #[test]
+fn obligations_are_those_that_are_honoured() {
+    let spec = "  obligations: [{name: idle_minutes, type: integer, min: 1, max: 60}, {name: approval, type: string}, \
+                {name: tell, type: list, items: string}]\n";
+    let with = |obligations: &str| {
+        let text = rule("r", "allow", &[]) + &format!("      obligations: {{{obligations}}}\n");
+        load(spec, policy_of(&[text]))
+    };
+    assert!(with("idle_minutes: 15, approval: \"role:lead\", tell: [a, b]").is_ok());
+    for (obligations, error) in [
+        (
+            "idel_minutes: 15",
+            "p.yaml:6:1: the obligation `idel_minutes` is not in the schema; did you mean `idle_minutes`?",
+        ),
+        (
+            "log_level: 3",
+            "p.yaml:6:1: the obligation `log_level` is not in the schema; \
+             whoever enforces decisions must refuse what it does not understand",
+        ),
+        ("idle_minutes: 0", "p.yaml:6:1: `obligations.idle_minutes` is 0; expected an integer from 1 to 60"),
+        ("approval: 3", "p.yaml:6:1: `obligations.approval` is 3; expected a string"),
+    ] {
+        assert_eq!(with(obligations).unwrap_err(), [error], "{obligations}");
+    }
+    for (spec, error) in [
+        (
+            "  obligations: [{name: a, type: timestamp}]\n",
+            "s.yaml:5:27: `type` is a timestamp; expected `string`, `integer`, `boolean`, or a list of strings",
+        ),
+        (
+            "  obligations: [{name: a, type: integer, actions: [use]}]\n",
+            "s.yaml:5:42: unknown field `actions`; \
+             expected `name`, `type`, `items`, `values`, `min`, `max`, `description`",
+        ),
+    ] {
+        assert_eq!(load(spec, policy("allow", &[])).unwrap_err(), [error]);
+    }
+    assert_eq!(with("approval: x").unwrap().schema().obligations().count(), 3);
+}
+
+#[test]
 fn what_no_document_declares_is_free() {
     let open = policy("allow", &["{attribute: context.anything, op: gt, value: 1}"]);
     let actions = "  actions: [{name: use}]\n";
@@ -320,7 +360,7 @@ fn schemas_that_say_nothing_or_two_things_are_refused() {
     for (spec, error) in [
         (
             "  {}\n",
-            "s.yaml:5:3: missing field `attributes`; declare at least one of `attributes` and `actions`",
+            "s.yaml:5:3: missing field `attributes`; declare at least one of `attributes`, `actions` and `obligations`",
         ),
         (
             "  attributes: [{name: context.now, type: timestamp}]\n",
