@@ -8,6 +8,7 @@ use crate::glob::Glob;
 use crate::path::AttributePath;
 use crate::time_window::TimeWindow;
 use crate::value::{Value, View};
+use crate::yaml::Pos;
 
 /// Kleene's three values. `Unknown` comes from a missing attribute or a comparison that has no meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +41,23 @@ pub(crate) enum Condition {
 pub(crate) struct Leaf {
     pub(crate) path: AttributePath,
     pub(crate) test: Test,
-    pub(crate) line: u32,
+    pub(crate) at: LeafAt,
     /// The word in the policy, such as `lte`.
     pub(crate) operator: &'static str,
     /// The right-hand side as a reader sees it.
     pub(crate) want: Box<str>,
     /// The whole comparison as a reader sees it: `context.hours <= 8`.
     pub(crate) text: Box<str>,
+}
+
+/// Where the parts of a comparison stand in its document.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LeafAt {
+    pub(crate) line: u32,
+    pub(crate) attribute: Pos,
+    pub(crate) operator: Pos,
+    /// `value` or `value_from`; the whole condition where neither is given.
+    pub(crate) operand: Pos,
 }
 
 #[derive(Debug)]

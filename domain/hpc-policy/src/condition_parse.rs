@@ -1,7 +1,7 @@
 //! Conditions out of YAML.
 
 use crate::cidr::Cidr;
-use crate::condition::{Condition, Leaf, Operand, Order, Test};
+use crate::condition::{Condition, Leaf, LeafAt, Operand, Order, Test};
 use crate::decode::{Field, Fields, shown};
 use crate::error::PolicyError;
 use crate::glob::Glob;
@@ -81,12 +81,19 @@ fn condition(field: Field, depth: usize, leaves: &mut usize) -> Result<Condition
 }
 
 fn leaf(field: Field) -> Result<Leaf, PolicyError> {
-    let line = field.pos().line;
+    let whole = field.pos();
     let mut fields = Fields::of(field.node, "a condition", &["attribute", "op", "value", "value_from"])?;
-    let path = path(&fields.require("attribute", "name what to look at, such as `context.hours`")?)?;
+    let attribute = fields.require("attribute", "name what to look at, such as `context.hours`")?;
+    let path = path(&attribute)?;
     let op = fields.require("op", "name the comparison, such as `lte`")?;
     let value = fields.take("value");
     let from = fields.take("value_from");
+    let at = LeafAt {
+        line: whole.line,
+        attribute: attribute.pos(),
+        operator: op.pos(),
+        operand: value.as_ref().or(from.as_ref()).map_or(whole, Field::pos),
+    };
     let name = op.text()?;
     let (operator, symbol) = match name.as_str() {
         "eq" => ("eq", "=="),
@@ -128,7 +135,7 @@ fn leaf(field: Field) -> Result<Leaf, PolicyError> {
         ("exists", _) => format!("{path} is absent"),
         _ => format!("{path} {symbol} {want}"),
     };
-    Ok(Leaf { path, test, line, operator, want: want.into(), text: text.into() })
+    Ok(Leaf { path, test, at, operator, want: want.into(), text: text.into() })
 }
 
 fn path(field: &Field) -> Result<AttributePath, PolicyError> {

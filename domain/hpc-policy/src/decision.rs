@@ -69,6 +69,8 @@ pub struct Decision {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct RuleOutcome {
+    /// Document it is in; `None` for a policy parsed alone.
+    pub document: Option<Arc<str>>,
     /// Policy it is in.
     pub policy: Arc<str>,
     /// Its name.
@@ -93,6 +95,8 @@ pub struct RuleOutcome {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct NearMiss {
+    /// Document it is in; `None` for a policy parsed alone.
+    pub document: Option<Arc<str>>,
     /// Policy it is in.
     pub policy: Arc<str>,
     /// Its name.
@@ -167,6 +171,8 @@ impl fmt::Display for ConditionReport {
 pub struct EvaluationError {
     /// The rule, as `policy/rule`; `None` when the request or its obligations are at fault.
     pub rule: Option<String>,
+    /// Document of the rule; `None` also for a policy parsed alone.
+    pub document: Option<Arc<str>>,
     /// Line of the rule.
     pub line: Option<u32>,
     /// Whether this is why the request is denied. An allow rule with an error just does not apply.
@@ -180,6 +186,8 @@ pub struct EvaluationError {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct TraceLine {
+    /// Document it is in; `None` for a policy parsed alone.
+    pub document: Option<Arc<str>>,
     /// Policy it is in.
     pub policy: Arc<str>,
     /// Its name.
@@ -429,6 +437,7 @@ impl Decision {
             for name in unknown {
                 self.errors.push(EvaluationError {
                     rule: None,
+                    document: None,
                     line: None,
                     denies: true,
                     detail: format!(

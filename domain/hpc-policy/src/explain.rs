@@ -58,6 +58,7 @@ pub(crate) fn explain(rules: &[&Rule], context: &EvaluationContext, digest: &Arc
         match result {
             None => decision.trace_omitted += 1,
             Some(result) => decision.trace.push(TraceLine {
+                document: rule.document.clone(),
                 policy: Arc::clone(&rule.policy),
                 rule: Arc::clone(&rule.name),
                 line: rule.line,
@@ -88,7 +89,8 @@ pub(crate) fn refuse(error: &PolicyError, context: &EvaluationContext, digest: &
     let mut decision = empty(context, digest);
     // The request is malformed, so its words are not repeated.
     decision.question = "this request".to_owned();
-    decision.errors.push(EvaluationError { rule: None, line: None, denies: true, detail: error.to_string() });
+    let detail = error.to_string();
+    decision.errors.push(EvaluationError { rule: None, document: None, line: None, denies: true, detail });
     decision
 }
 
@@ -139,6 +141,7 @@ fn in_scope(
         let kept = if because.len() <= budget.matched { because.clone() } else { Vec::new() };
         budget.matched -= kept.len();
         decision.matched.push(RuleOutcome {
+            document: rule.document.clone(),
             policy: Arc::clone(&rule.policy),
             rule: Arc::clone(&rule.name),
             line: rule.line,
@@ -164,6 +167,7 @@ fn in_scope(
         .collect();
     if rule.effect == Effect::Allow && decision.near_misses.len() < NEAR_MISSES_MAX {
         decision.near_misses.push(NearMiss {
+            document: rule.document.clone(),
             policy: Arc::clone(&rule.policy),
             rule: Arc::clone(&rule.name),
             line: rule.line,
@@ -178,6 +182,7 @@ fn in_scope(
     let detail = details.join("; ");
     decision.errors.push(EvaluationError {
         rule: Some(format!("{}/{}", rule.policy, rule.name)),
+        document: rule.document.clone(),
         line: Some(rule.line),
         denies,
         detail: detail.clone(),
@@ -238,7 +243,7 @@ fn report(leaf: &Leaf, as_written: bool, context: &EvaluationContext) -> Conditi
         have,
         text: if as_written { text } else { format!("not ({text})") },
         error: leaf.check(context).err().map(|problem| describe(leaf, problem)),
-        line: leaf.line,
+        line: leaf.at.line,
     }
 }
 
@@ -251,7 +256,7 @@ fn describe(leaf: &Leaf, problem: NoTruth<'_>) -> String {
     }
 }
 
-fn listed<T: ToString>(items: &[T]) -> String {
+pub(crate) fn listed<T: ToString>(items: &[T]) -> String {
     let mut texts: Vec<String> = items.iter().take(8).map(ToString::to_string).collect();
     if items.len() > texts.len() {
         texts.push(format!("{} more", items.len() - texts.len()));

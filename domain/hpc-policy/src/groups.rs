@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::condition::Condition;
 use crate::decode::{Field, Fields, invalid};
+use crate::document;
 use crate::error::PolicyError;
 use crate::identifier::name_problem;
 use crate::limits::{GROUP_MEMBERS_MAX, GROUPS_MAX, ROLE_INCLUDES_MAX, SCOPE_ITEMS_MAX};
@@ -29,11 +30,7 @@ pub(crate) struct Groups {
 
 /// The fields below the head of a `PolicyGroups` document.
 pub(crate) fn read(root: &mut Fields) -> Result<GroupsDocument, PolicyError> {
-    let metadata = root.require("metadata", "add `metadata:` with a `name:`")?;
-    let mut metadata = Fields::of(metadata.node, "metadata", &["name", "description", "owner"])?;
-    metadata.require("name", "name the document")?.checked(name_problem)?;
-    metadata.text("description")?;
-    metadata.text("owner")?;
+    document::read_name(root)?;
     let spec = root.require("spec", "add `spec:` with `groups:` or `roles:`")?;
     let mut spec = Fields::of(spec.node, "spec", &["groups", "roles"])?;
     let (mut groups, mut roles) = (Vec::new(), Vec::new());
@@ -201,10 +198,10 @@ impl Closed {
             }
         }
         if !self.held_by.is_empty()
-            && let Some(line) = rule.conditions.iter().find_map(asks_for_roles)
+            && let Some(at) = rule.conditions.iter().find_map(asks_for_roles)
         {
             return Err(PolicyError::Invalid {
-                at: Pos { line, column: 1 }.at(),
+                at: at.at(),
                 field: "attribute".to_owned(),
                 found: "`principal.roles`, which does not hold the roles that a role includes".to_owned(),
                 expected: "the role among the rule's `principals`, where inclusion counts".to_owned(),
@@ -230,13 +227,13 @@ impl Closed {
     }
 }
 
-fn asks_for_roles(condition: &Condition) -> Option<u32> {
+fn asks_for_roles(condition: &Condition) -> Option<Pos> {
     match condition {
         Condition::All(inner) | Condition::Any(inner) => inner.iter().find_map(asks_for_roles),
         Condition::Not(inner) => asks_for_roles(inner),
         Condition::Leaf(leaf) => {
             let mut paths = std::iter::once(&leaf.path).chain(leaf.operand_path());
-            paths.any(|path| *path.source() == Source::PrincipalRoles).then_some(leaf.line)
+            paths.any(|path| *path.source() == Source::PrincipalRoles).then_some(leaf.at.attribute)
         }
     }
 }

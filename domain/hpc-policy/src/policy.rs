@@ -82,10 +82,13 @@ impl Policy {
         &self.digest
     }
 
-    /// Puts the members of groups into the rules.
-    pub(crate) fn resolve(&mut self, groups: &mut Closed) -> Result<(), PolicyError> {
+    /// Tells the rules which document they are in, and puts the members of groups into them.
+    pub(crate) fn resolve(&mut self, document: &Arc<str>, groups: &mut Closed) -> Result<(), PolicyError> {
         // Shared by nobody yet: a policy is resolved where it was parsed.
-        Arc::get_mut(&mut self.rules).into_iter().flatten().try_for_each(|rule| groups.resolve(rule))
+        Arc::get_mut(&mut self.rules).into_iter().flatten().try_for_each(|rule| {
+            rule.document = Some(Arc::clone(document));
+            groups.resolve(rule)
+        })
     }
 
     pub(crate) fn compiled(&self) -> &Arc<[Rule]> {
@@ -102,6 +105,13 @@ impl Policy {
 pub struct RuleSummary<'a>(pub(crate) &'a Rule);
 
 impl<'a> RuleSummary<'a> {
+    /// The document it is in, by the name given to
+    /// [`PolicySet::parse_documents`](crate::PolicySet::parse_documents); `None` for a policy parsed alone.
+    #[must_use]
+    pub fn document(&self) -> Option<&'a str> {
+        self.0.document.as_deref()
+    }
+
     /// The policy it is in.
     #[must_use]
     pub fn policy(&self) -> &'a str {
@@ -260,14 +270,13 @@ fn rule(
         .into_iter()
         .map(resource)
         .collect::<Result<_, _>>()?;
-    let actions = fields
+    let listed = fields
         .require("actions", "say which; `[\"**\"]` is every action")?
-        .list(SCOPE_ITEMS_MAX, "the number of actions")?
-        .iter()
-        .map(action)
-        .collect::<Result<_, _>>()?;
+        .list(SCOPE_ITEMS_MAX, "the number of actions")?;
+    let actions = listed.iter().map(action).collect::<Result<_, _>>()?;
     let conditions = condition_parse::conditions(fields.take("conditions"))?;
     Ok(Rule {
+        document: None,
         policy: Arc::clone(policy),
         name,
         line,
@@ -275,6 +284,7 @@ fn rule(
         principals,
         resources,
         actions,
+        actions_at: listed.iter().map(Field::pos).collect(),
         conditions,
         obligations: duties(fields.take("obligations"), "the number of obligations")?,
         advice: duties(fields.take("advice"), "the number of advice items")?,
@@ -326,7 +336,7 @@ fn resource(field: Field) -> Result<ResourceMatch, PolicyError> {
         }
         _ => Some(word.into_boxed_str()),
     };
-    Ok(ResourceMatch { kind: covered, id: either(&mut fields, "id", path_problem, b'/')? })
+    Ok(ResourceMatch { kind: covered, at: kind.pos(), id: either(&mut fields, "id", path_problem, b'/')? })
 }
 
 fn action(field: &Field) -> Result<Text, PolicyError> {

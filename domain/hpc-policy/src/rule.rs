@@ -31,6 +31,8 @@ impl fmt::Display for Effect {
 
 #[derive(Debug)]
 pub(crate) struct Rule {
+    /// The document of the set that it is in; `None` for a policy parsed alone.
+    pub(crate) document: Option<Arc<str>>,
     pub(crate) policy: Arc<str>,
     pub(crate) name: Arc<str>,
     pub(crate) line: u32,
@@ -38,6 +40,8 @@ pub(crate) struct Rule {
     pub(crate) principals: Vec<PrincipalMatch>,
     pub(crate) resources: Vec<ResourceMatch>,
     pub(crate) actions: Vec<Text>,
+    /// Where each of the actions stands.
+    pub(crate) actions_at: Box<[Pos]>,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) obligations: BTreeMap<String, Value>,
     pub(crate) advice: BTreeMap<String, Value>,
@@ -94,6 +98,7 @@ pub(crate) struct ResourceMatch {
     /// `None` stands for every type.
     pub(crate) kind: Option<Box<str>>,
     pub(crate) id: Text,
+    pub(crate) at: Pos,
 }
 
 impl Rule {

@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use hpc_broker::Progress;
 use hpc_error::{HpcError, codes};
+use hpc_policy::RuleSummary;
 use hpc_resources::{PlanId, RequestDocument, RequestId};
 use hpc_rpc::grpc::control::v1::request_service_server::RequestService;
 use hpc_types::control::v1;
@@ -133,12 +134,15 @@ impl RequestService for Api {
         let lines =
             plan.decision.rules.into_iter().filter(|line| asked.is_empty() || line.rule.ends_with(&asked));
         let policies = self.broker().policies();
+        // Other policies than those that decided may have a rule of this name somewhere else.
+        let decided = policies.digest() == plan.decision.policy_digest;
         let rules = lines
             .map(|line| {
-                let known =
-                    policies.rules().find(|rule| format!("{}/{}", rule.policy(), rule.name()) == line.rule);
+                let named =
+                    |rule: &RuleSummary<'_>| format!("{}/{}", rule.policy(), rule.name()) == line.rule;
+                let known = policies.rules().filter(|_| decided).find(named);
                 ExplainedRule {
-                    place: known.as_ref().map(|rule| format!("line {}", rule.line())),
+                    place: known.as_ref().map(place),
                     owner: known.and_then(|rule| rule.owner().map(str::to_owned)),
                     line,
                 }
@@ -158,6 +162,14 @@ impl RequestService for Api {
             return Err(status(HpcError::coded(&codes::USG_UNKNOWN_VALUE, message)));
         }
         Ok(Response::new(document("hpc.explanation/v1", &explained)?))
+    }
+}
+
+/// `document:line`.
+fn place(rule: &RuleSummary<'_>) -> String {
+    match rule.document() {
+        Some(document) => format!("{document}:{}", rule.line()),
+        None => format!("line {}", rule.line()),
     }
 }
 

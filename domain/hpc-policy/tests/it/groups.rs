@@ -159,7 +159,7 @@ fn a_condition_on_roles_is_refused_where_roles_include_others() {
                        actions: [use], conditions: [{attribute: principal.roles, op: contains, value: reader}]}\n";
     let spec = "  roles: [{name: admin, includes: [reader]}]\n";
     let error = load(spec, &[conditioned.to_owned()]).unwrap_err();
-    assert!(error.contains("p.yaml:6:1: `attribute` is `principal.roles`"), "{error}");
+    assert!(error.contains("p.yaml:6:142: `attribute` is `principal.roles`"), "{error}");
     assert!(load(NESTED, &[conditioned.to_owned()]).is_ok(), "nothing is included here");
 }
 

@@ -174,3 +174,23 @@ fn action_patterns_and_type_wildcards_are_found_by_the_index() {
         assert!(decision.matched.len() <= 1, "a rule counts once");
     }
 }
+
+#[test]
+fn whatever_names_a_rule_names_its_document() {
+    let deny = named("d", policy("deny", &["{attribute: context.n, op: gt, value: 1}"]));
+    let allow = named("a", policy("allow", &["{attribute: context.n, op: gt, value: 1}"]));
+    let set = PolicySet::parse_documents([("deny.yaml", &deny), ("allow.yaml", &allow)]).unwrap();
+    let documents: Vec<_> = set.rules().map(|rule| rule.document().unwrap()).collect();
+    assert_eq!(documents, ["allow.yaml", "deny.yaml"]);
+    let known = |document: &Option<Arc<str>>| document.as_deref().unwrap().to_owned();
+
+    let decision = set.evaluate(&asked().with_attribute("context.n", 2));
+    let matched: Vec<_> = decision.matched.iter().map(|outcome| known(&outcome.document)).collect();
+    assert_eq!(matched, ["allow.yaml", "deny.yaml"]);
+    let trace: Vec<_> = decision.trace().iter().map(|line| known(&line.document)).collect();
+    assert_eq!(trace, ["allow.yaml", "deny.yaml"]);
+
+    let decision = set.evaluate(&asked());
+    assert_eq!(known(&decision.near_misses[0].document), "allow.yaml");
+    assert_eq!(known(&decision.errors[0].document), "deny.yaml");
+}
