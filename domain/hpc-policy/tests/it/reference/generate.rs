@@ -218,9 +218,10 @@ fn text(text: &str) -> Datum {
 
 fn value(choices: &mut Choices, kind: Kind) -> Datum {
     match kind {
-        Kind::Text => {
-            text(choices.word(&["ann", "x/y", "x", "gpu", "é/y", "", "10.1.2.3", "a*", "it's", "no"]))
-        }
+        Kind::Text => text(
+            choices
+                .word(&["ann", "ann", "x/y", "x/y", "x", "gpu", "é/y", "", "10.1.2.3", "a*", "it's", "no"]),
+        ),
         Kind::Number => Datum::Number([0, 1, 2, 3, -1, i64::MAX, i64::MIN][choices.below(7)]),
         Kind::Flag => Datum::Flag(choices.one_in(2)),
         Kind::Time => match choices.below(12) {
@@ -242,7 +243,7 @@ fn value(choices: &mut Choices, kind: Kind) -> Datum {
                 .to_owned(),
         ),
         Kind::Version => text(choices.word(&VERSIONS)),
-        Kind::List => list(choices, 0),
+        Kind::List => any_list(choices),
     }
 }
 
@@ -250,9 +251,13 @@ const VERSIONS: [&str; 9] =
     ["1.4.2", "1.4.3", "1.5.0-beta", "1.4.2-alpha", "2.0.0", "0.3.1", "0.3.2", "0.0.7", "1.4"];
 
 /// Of one type, which is text half the time.
-fn list(choices: &mut Choices, least: usize) -> Datum {
+fn any_list(choices: &mut Choices) -> Datum {
     let kind = [Kind::Text, Kind::Text, Kind::Text, Kind::Number, Kind::Time, Kind::Address, Kind::Flag]
         [choices.below(7)];
+    list(choices, kind, 0)
+}
+
+fn list(choices: &mut Choices, kind: Kind, least: usize) -> Datum {
     let count = least + choices.below(4);
     Datum::List((0..count).map(|_| value(choices, kind)).collect())
 }
@@ -307,14 +312,12 @@ fn leaf(choices: &mut Choices, roles_count: bool) -> Condition {
             Condition::Leaf(attribute(choices, &[kind], roles_count), Test::With(operator, right))
         }
         "in" | "not_in" => {
+            let kind = [Text, Text, Number, Time][choices.below(4)];
             let right = match choices.below(3) {
                 0 => Right::Attribute(attribute(choices, &[Kind::List], roles_count)),
-                _ => Right::Value(list(choices, 1)),
+                _ => Right::Value(list(choices, kind, 1)),
             };
-            Condition::Leaf(
-                attribute(choices, &[Text, Number, Time], roles_count),
-                Test::With(operator, right),
-            )
+            Condition::Leaf(attribute(choices, &[kind], roles_count), Test::With(operator, right))
         }
         "contains" | "starts_with" | "ends_with" => {
             let kind = if operator == "contains" && choices.one_in(3) { Number } else { Text };
