@@ -43,12 +43,15 @@ fn written(text: &str) {
     let Some((line, documents)) = text.split_once('\n') else { return };
     let words: Vec<&str> = line.split_whitespace().collect();
     let [role, kind, id, action, number, word] = words.as_slice() else { return };
-    let documents: Vec<(String, &str)> = (0..).map(|n: u8| n.to_string()).zip(documents.split("\n====\n")).collect();
-    let Ok(set) = PolicySet::parse_documents(documents.iter().map(|(name, text)| (name.as_str(), *text))) else {
+    let documents: Vec<(String, &str)> =
+        (0..).map(|n: u8| n.to_string()).zip(documents.split("\n====\n")).collect();
+    let Ok(set) = PolicySet::parse_documents(documents.iter().map(|(name, text)| (name.as_str(), *text)))
+    else {
         return;
     };
     let principal = Principal::user(*word).with_role(*role).with_team("ml").with_attribute("level", 3);
-    let resource = Resource::new(*kind, *id).with_attribute("owner", *word).with_attribute("tags", vec!["a", "b"]);
+    let resource =
+        Resource::new(*kind, *id).with_attribute("owner", *word).with_attribute("tags", vec!["a", "b"]);
     let mut context = EvaluationContext::new(principal, resource, *action)
         .with_attribute("text", *word)
         .with_attribute("ip", std::net::IpAddr::from([10, 1, 2, 3]))

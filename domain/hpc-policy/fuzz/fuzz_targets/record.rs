@@ -9,12 +9,18 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     if let Ok(question) = serde_json::from_slice::<QuestionRecord>(data) {
         let written = serde_json::to_string(&question).expect("what was read can be written");
-        assert_eq!(serde_json::from_str::<QuestionRecord>(&written).expect("what was written can be read"), question);
+        assert_eq!(
+            serde_json::from_str::<QuestionRecord>(&written).expect("what was written can be read"),
+            question
+        );
         question.context().check().expect("a question that was read can be judged");
     }
     if let Ok(decision) = serde_json::from_slice::<RecordedDecision>(data) {
         let written = serde_json::to_string(&decision).expect("what was read can be written");
-        assert_eq!(serde_json::from_str::<RecordedDecision>(&written).expect("what was written can be read"), decision);
+        assert_eq!(
+            serde_json::from_str::<RecordedDecision>(&written).expect("what was written can be read"),
+            decision
+        );
     }
     let signer = NoteSigner::new("policies.example.org", KeyPair::from_seed([1; 32])).expect("a good name");
     let trusted = [signer.verifier_key().clone()];
