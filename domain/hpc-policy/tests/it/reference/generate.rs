@@ -38,8 +38,8 @@ const ROLES: [&str; 4] = ["r1", "r2", "r3", "lead/r4"];
 const TEAMS: [&str; 2] = ["t1", "t2"];
 const SPIFFE: [&str; 2] = ["spiffe://td/ns/a", "spiffe://td/b"];
 const TYPES: [&str; 2] = ["gpu", "job"];
-const IDS: [&str; 5] = ["x/y", "x/z", "q/y", "x/w/z", "y"];
-const ACTIONS: [&str; 4] = ["cap.get", "cap.put", "cap.put.now", "read"];
+const IDS: [&str; 6] = ["x/y", "x/z", "q/y", "x/w/z", "x/w/y", "y"];
+const ACTIONS: [&str; 5] = ["cap.get", "cap.put", "cap.put.now", "cap.x.get", "read"];
 /// A Monday, 00:00 UTC.
 const MONDAY: i64 = 1_793_577_600;
 
@@ -218,16 +218,29 @@ fn text(text: &str) -> Datum {
 
 fn value(choices: &mut Choices, kind: Kind) -> Datum {
     match kind {
-        Kind::Text => text(
-            choices
-                .word(&["ann", "ann", "x/y", "x/y", "x", "gpu", "é/y", "", "10.1.2.3", "a*", "it's", "no"]),
-        ),
+        Kind::Text => text(choices.word(&[
+            "ann",
+            "x/y",
+            "x/w/y",
+            "x",
+            "y",
+            "/",
+            "n",
+            "gpu",
+            "é/y",
+            "",
+            "10.1.2.3",
+            "::ffff:10.1.2.3",
+            "a*",
+            "it's",
+            "no",
+        ])),
         Kind::Number => Datum::Number([0, 1, 2, 3, -1, i64::MAX, i64::MIN][choices.below(7)]),
         Kind::Flag => Datum::Flag(choices.one_in(2)),
         Kind::Time => match choices.below(12) {
             0 => Datum::Time(MONDAY),
             1 => Datum::Time(-1),
-            _ => Datum::Time(MONDAY + (choices.below(256) * 45 * 60) as i64),
+            _ => Datum::Time(moment(choices)),
         },
         Kind::Address => Datum::Address(
             choices
@@ -245,6 +258,11 @@ fn value(choices: &mut Choices, kind: Kind) -> Datum {
         Kind::Version => text(choices.word(&VERSIONS)),
         Kind::List => any_list(choices),
     }
+}
+
+/// Often the very edge of a window, or a second before.
+fn moment(choices: &mut Choices) -> i64 {
+    MONDAY + (choices.below(256) * 90 * 60) as i64 + [0, 0, -1, 59][choices.below(4)]
 }
 
 const VERSIONS: [&str; 9] =
@@ -279,8 +297,8 @@ fn leaf(choices: &mut Choices, roles_count: bool) -> Condition {
         })),
         "time_window" => {
             let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-            let from = choices.below(96) as i64 * 15;
-            let to = 15 + choices.below(96) as i64 * 15;
+            let from = choices.below(8) as i64 * 180;
+            let to = 180 + choices.below(8) as i64 * 180;
             Test::TimeWindow(Window {
                 days: match choices.below(3) {
                     0 => Vec::new(),
@@ -332,7 +350,7 @@ fn leaf(choices: &mut Choices, roles_count: bool) -> Condition {
             let kinds: &[Kind] = match operator {
                 "glob" => &[Text],
                 "exists" => &[],
-                "cidr" => &[Address],
+                "cidr" => &[Address, Text],
                 "time_window" => &[Time],
                 "semver" => &[Version],
                 _ => &[Number],
@@ -368,6 +386,6 @@ pub(crate) fn request(choices: &mut Choices) -> Request {
         resource_id: choices.word(&IDS).to_owned(),
         action: choices.word(&ACTIONS).to_owned(),
         attributes,
-        now: (choices.below(4) > 0).then(|| MONDAY + (choices.below(256) * 45 * 60) as i64),
+        now: (choices.below(4) > 0).then(|| moment(choices)),
     }
 }
