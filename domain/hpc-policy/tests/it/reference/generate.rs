@@ -276,7 +276,7 @@ fn any_list(choices: &mut Choices) -> Datum {
 }
 
 fn list(choices: &mut Choices, kind: Kind, least: usize) -> Datum {
-    let count = least + choices.below(4);
+    let count = [0, 0, 1, 2, 3][choices.below(5)].max(least);
     Datum::List((0..count).map(|_| value(choices, kind)).collect())
 }
 
@@ -365,9 +365,9 @@ pub(crate) fn request(choices: &mut Choices) -> Request {
     let mut attributes = BTreeMap::new();
     for (path, kind) in ATTRIBUTES {
         let datum = match choices.below(16) {
-            0..13 => value(choices, kind),
-            13 => continue,
-            14 => Datum::Opaque,
+            0..12 => value(choices, kind),
+            12 => continue,
+            13 | 14 => Datum::Opaque,
             _ => {
                 let kinds = [Kind::Text, Kind::Number, Kind::Flag, Kind::Time, Kind::Address, Kind::List];
                 let kind = kinds[choices.below(6)];
