@@ -125,12 +125,14 @@ mod groups;
 mod identifier;
 mod index;
 pub mod limits;
+mod lint;
 mod narrow;
 mod obligation;
 mod parallel;
 mod parties;
 mod path;
 mod policy;
+mod reason;
 mod record;
 #[cfg(feature = "serde")]
 mod record_wire;
@@ -153,6 +155,7 @@ pub use decision::{
 };
 pub use entities::Entities;
 pub use error::{Location, PolicyError};
+pub use lint::{Finding, FindingKind, LintReport, OtherRule, Severity, lint};
 pub use policy::{API_VERSION, Policy, RuleSummary, evaluate, parse_policy};
 pub use record::{DECISION_FORMAT, QUESTION_FORMAT, QuestionRecord, RecordedDecision};
 pub use replay::{Flip, LoggedDecision, ObligationChange, Replay, ReplayReport, Unreadable, replay};

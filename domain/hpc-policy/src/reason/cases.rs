@@ -1,0 +1,122 @@
+//! Conditions as cases: what must hold of single comparisons for the whole to come out as wanted.
+
+use std::ops::ControlFlow;
+
+use super::Truths;
+use super::budget::Budget;
+use super::facts::Facts;
+use crate::condition::Condition;
+use crate::limits::REASON_CASES_MAX;
+
+/// Something to be brought about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Goal<'a> {
+    /// The condition comes out as one of these.
+    One(&'a Condition, Truths),
+    /// The conjunction comes out as one of these.
+    All(&'a [Condition], Truths),
+    /// The disjunction comes out as one of these.
+    Any(&'a [Condition], Truths),
+}
+
+/// The cases in which all `goals` are reached: at most [`REASON_CASES_MAX`], the last of which may leave goals out.
+pub(crate) fn cases<'a>(facts: &Facts<'a>, goals: &[Goal<'a>], budget: &Budget) -> Vec<Facts<'a>> {
+    let mut found = Vec::new();
+    let mut branches = REASON_CASES_MAX;
+    let _ = explore(facts.clone(), goals.to_vec(), Vec::new(), budget, &mut branches, &mut |facts| {
+        found.push(facts);
+        ControlFlow::Continue(())
+    });
+    found
+}
+
+/// Whether there may be a request for which all `goals` are reached. `false` is proved.
+pub(crate) fn possible<'a>(facts: &Facts<'a>, goals: &[Goal<'a>], budget: &Budget) -> bool {
+    let mut branches = REASON_CASES_MAX;
+    explore(facts.clone(), goals.to_vec(), Vec::new(), budget, &mut branches, &mut |_| ControlFlow::Break(()))
+        .is_break()
+}
+
+/// A choice between several lists of goals.
+type Choice<'a> = Vec<Vec<Goal<'a>>>;
+
+/// What cannot be chosen comes first, so that fewer choices are left.
+fn explore<'a>(
+    mut facts: Facts<'a>,
+    mut goals: Vec<Goal<'a>>,
+    mut choices: Vec<Choice<'a>>,
+    budget: &Budget,
+    branches: &mut usize,
+    visit: &mut impl FnMut(Facts<'a>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    while let Some(goal) = goals.pop() {
+        match goal {
+            Goal::One(Condition::Leaf(leaf), wanted) => {
+                if !budget.take(1) {
+                    return visit(facts);
+                }
+                if !facts.narrow(leaf, wanted, budget) {
+                    return ControlFlow::Continue(());
+                }
+            }
+            Goal::One(Condition::Not(inner), wanted) => goals.push(Goal::One(inner, wanted.negated())),
+            Goal::One(Condition::All(inner), wanted) => goals.push(Goal::All(inner, wanted)),
+            Goal::One(Condition::Any(inner), wanted) => goals.push(Goal::Any(inner, wanted)),
+            Goal::All(inner, wanted) => {
+                if !list(inner, wanted, Truths::TRUE, Truths::FALSE, &mut goals, &mut choices) {
+                    return ControlFlow::Continue(());
+                }
+            }
+            Goal::Any(inner, wanted) => {
+                if !list(inner, wanted, Truths::FALSE, Truths::TRUE, &mut goals, &mut choices) {
+                    return ControlFlow::Continue(());
+                }
+            }
+        }
+    }
+    // The choice with the fewest ways first.
+    let narrowest = (0..choices.len()).min_by_key(|index| choices.get(*index).map_or(0, Vec::len));
+    let Some(narrowest) = narrowest else { return visit(facts) };
+    for goals in choices.swap_remove(narrowest) {
+        if *branches == 0 {
+            budget.note_cut();
+            return visit(facts);
+        }
+        *branches -= 1;
+        explore(facts.clone(), goals, choices.clone(), budget, branches, visit)?;
+    }
+    ControlFlow::Continue(())
+}
+
+/// A conjunction is true if all parts are `even`, true, and false if one is `odd`, false; a disjunction the other way
+/// round. Between the two it is unknown. False if nothing can be wanted of it.
+fn list<'a>(
+    parts: &'a [Condition],
+    wanted: Truths,
+    even: Truths,
+    odd: Truths,
+    goals: &mut Vec<Goal<'a>>,
+    choices: &mut Vec<Choice<'a>>,
+) -> bool {
+    let each = |truths| parts.iter().map(move |part| Goal::One(part, truths));
+    let one = |truths| -> Choice<'a> { parts.iter().map(|part| vec![Goal::One(part, truths)]).collect() };
+    let not_odd = even.or(Truths::UNKNOWN);
+    match (wanted.has(even), wanted.has(Truths::UNKNOWN), wanted.has(odd)) {
+        (true, true, true) => {}
+        (false, false, false) => return false,
+        (true, false, false) => goals.extend(each(even)),
+        (true, true, false) => goals.extend(each(not_odd)),
+        (false, false, true) => choices.push(one(odd)),
+        (false, true, true) => choices.push(one(odd.or(Truths::UNKNOWN))),
+        (false, true, false) => {
+            goals.extend(each(not_odd));
+            choices.push(one(Truths::UNKNOWN));
+        }
+        (true, false, true) => {
+            let mut choice = one(odd);
+            choice.push(each(even).collect());
+            choices.push(choice);
+        }
+    }
+    true
+}
