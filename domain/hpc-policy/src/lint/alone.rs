@@ -62,8 +62,13 @@ impl<'a> Alone<'a> {
         };
         if self.scope.is_empty() {
             self.dead = true;
-            let problem = format!("no name can be what its principals, resources and actions ask for, {never}");
-            self.report(FindingKind::NeverApplies, problem, "correct the names and patterns, or remove the rule");
+            let problem =
+                format!("no name can be what its principals, resources and actions ask for, {never}");
+            self.report(
+                FindingKind::NeverApplies,
+                problem,
+                "correct the names and patterns, or remove the rule",
+            );
             return;
         }
         let parts: Vec<Goal<'a>> = goals(&self.parts, wanted);
@@ -71,16 +76,21 @@ impl<'a> Alone<'a> {
             self.dead = true;
             let core = self.core(std::slice::from_ref(nothing), wanted, budget);
             let problem = format!("{}, {never}", exclusive(&core, wanted));
-            self.report_at(FindingKind::Contradictory, &core, problem, "correct one of them, or remove the rule");
+            self.report_at(
+                FindingKind::Contradictory,
+                &core,
+                problem,
+                "correct one of them, or remove the rule",
+            );
             return;
         }
         self.applies = self.scope.iter().flat_map(|facts| cases(facts, &parts, budget)).collect();
         if self.applies.is_empty() {
             self.dead = true;
             let core = self.core(&self.scope, wanted, budget);
-            let problem =
-                format!("{} on what the rule is about, {never}", exclusive(&core, wanted));
-            let advice = "make the conditions fit the rule's principals, resources and actions, or remove the rule";
+            let problem = format!("{} on what the rule is about, {never}", exclusive(&core, wanted));
+            let advice =
+                "make the conditions fit the rule's principals, resources and actions, or remove the rule";
             self.report_at(FindingKind::NeverApplies, &core, problem, advice);
         }
     }
@@ -88,7 +98,8 @@ impl<'a> Alone<'a> {
     /// A deny rule that is never true denies all the same where its conditions are unknown.
     fn whether_it_can_be_true(&mut self, budget: &Budget) -> bool {
         let parts = goals(&self.parts, Truths::TRUE);
-        if self.rule.effect == Effect::Allow || self.scope.iter().any(|facts| possible(facts, &parts, budget)) {
+        if self.rule.effect == Effect::Allow || self.scope.iter().any(|facts| possible(facts, &parts, budget))
+        {
             return true;
         }
         let core = self.core(&self.scope, Truths::TRUE, budget);
@@ -137,12 +148,14 @@ impl<'a> Alone<'a> {
                     "is never false where the rest of the rule holds, so it changes nothing",
                     "remove it, or correct it if it was meant to restrict",
                 ),
-                (_, Effect::Allow) => {
-                    ("is never true where the rest of the rule holds, so it changes nothing", "remove or correct it")
-                }
-                (_, Effect::Deny) => {
-                    ("is always false where the rest of the rule holds, so it changes nothing", "remove or correct it")
-                }
+                (_, Effect::Allow) => (
+                    "is never true where the rest of the rule holds, so it changes nothing",
+                    "remove or correct it",
+                ),
+                (_, Effect::Deny) => (
+                    "is always false where the rest of the rule holds, so it changes nothing",
+                    "remove or correct it",
+                ),
             };
             self.report_at(kind, &[condition], format!("{} {says}", described(condition)), advice);
         }
@@ -154,7 +167,8 @@ impl<'a> Alone<'a> {
         for index in (0..core.len()).rev() {
             let mut fewer = core.clone();
             fewer.remove(index);
-            if !fewer.is_empty() && !scope.iter().any(|facts| possible(facts, &goals(&fewer, wanted), budget)) {
+            if !fewer.is_empty() && !scope.iter().any(|facts| possible(facts, &goals(&fewer, wanted), budget))
+            {
                 core = fewer;
             }
         }

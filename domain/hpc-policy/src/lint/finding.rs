@@ -80,7 +80,9 @@ impl FindingKind {
     pub fn severity(self) -> Severity {
         match self {
             Self::Contradictory | Self::NeverApplies => Severity::Error,
-            Self::DeniesOnlyUnknown | Self::Shadowed | Self::Redundant | Self::DeadAlternative => Severity::Warning,
+            Self::DeniesOnlyUnknown | Self::Shadowed | Self::Redundant | Self::DeadAlternative => {
+                Severity::Warning
+            }
             Self::NeedlessCondition | Self::UnknownEntity => Severity::Hint,
         }
     }

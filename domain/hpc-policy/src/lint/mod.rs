@@ -66,8 +66,20 @@ pub struct LintReport {
 /// ```
 #[must_use]
 pub fn lint(set: &PolicySet) -> LintReport {
-    let budget = Budget::new(LINT_STEPS_MAX);
-    let mut pairs = Pairs::new(set, &budget, LINT_PAIRS_MAX);
+    within(set, Limits { steps: LINT_STEPS_MAX, pairs: LINT_PAIRS_MAX, findings: LINT_FINDINGS_MAX })
+}
+
+/// How far lint goes.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    steps: u64,
+    pairs: u64,
+    findings: usize,
+}
+
+fn within(set: &PolicySet, limits: Limits) -> LintReport {
+    let budget = Budget::new(limits.steps);
+    let mut pairs = Pairs::new(set, &budget, limits.pairs);
     let mut findings = Vec::new();
     // Later rules first: of two that do the same, the later one is reported.
     for (position, rule) in set.compiled().rev() {
@@ -86,13 +98,55 @@ pub fn lint(set: &PolicySet) -> LintReport {
         let key = |finding: &Finding| (finding.document.clone(), finding.line, finding.kind);
         key(left).cmp(&key(right)).then_with(|| left.problem.cmp(&right.problem))
     });
-    let findings_omitted = findings.len().saturating_sub(LINT_FINDINGS_MAX);
-    findings.truncate(LINT_FINDINGS_MAX);
+    let findings_omitted = findings.len().saturating_sub(limits.findings);
+    findings.truncate(limits.findings);
     LintReport {
         findings,
         findings_omitted,
         rules: set.rule_count(),
         pairs: looked_at,
         complete: !budget.was_cut(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `count` rules that do the same.
+    fn equal_rules(count: usize) -> PolicySet {
+        let mut text =
+            "apiVersion: policy.horizon.dev/v1\nkind: Policy\nmetadata: {name: p}\nspec:\n  rules:\n"
+                .to_owned();
+        for number in 0..count {
+            text.push_str(&format!(
+                "    - {{name: r{number}, effect: deny, principals: [{{type: any}}], resources: [{{type: t, id: t}}], \
+                 actions: [use], conditions: [{{attribute: context.a, op: lt, value: 3}}]}}\n"
+            ));
+        }
+        PolicySet::parse_documents([("p", text)]).unwrap()
+    }
+
+    const WIDE: Limits = Limits { steps: LINT_STEPS_MAX, pairs: LINT_PAIRS_MAX, findings: LINT_FINDINGS_MAX };
+
+    #[test]
+    fn a_limit_that_cuts_the_search_is_told_and_claims_nothing() {
+        let set = equal_rules(20);
+        let whole = within(&set, WIDE);
+        assert_eq!((whole.findings.len(), whole.findings_omitted, whole.complete), (19, 0, true));
+        let listed = within(&set, Limits { findings: 19, ..WIDE });
+        assert_eq!((listed.findings.len(), listed.findings_omitted), (19, 0));
+        let listed = within(&set, Limits { findings: 18, ..WIDE });
+        assert_eq!((listed.findings.len(), listed.findings_omitted, listed.complete), (18, 1, true));
+        let few = within(&set, Limits { pairs: whole.pairs, ..WIDE });
+        assert_eq!((few.pairs, few.findings.len(), few.complete), (whole.pairs, 19, true));
+        let few = within(&set, Limits { pairs: whole.pairs - 1, ..WIDE });
+        assert_eq!((few.findings.len(), few.complete), (18, false));
+        for steps in (0..2_000).step_by(7) {
+            let cut = within(&set, Limits { steps, ..WIDE });
+            assert!(!cut.complete || cut.findings == whole.findings, "{steps}");
+            assert!(steps > 100 || !cut.complete, "{steps}");
+            assert!(cut.findings.iter().all(|finding| whole.findings.contains(finding)), "{steps}");
+        }
     }
 }

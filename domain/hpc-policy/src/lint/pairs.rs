@@ -45,7 +45,8 @@ impl<'a> Pairs<'a> {
             return self.budget.note_cut();
         };
         let shadowed = rule.effect == Effect::Allow;
-        let looks = [(shadowed, Effect::Deny, FindingKind::Shadowed), (true, rule.effect, FindingKind::Redundant)];
+        let looks =
+            [(shadowed, Effect::Deny, FindingKind::Shadowed), (true, rule.effect, FindingKind::Redundant)];
         for (_, effect, kind) in looks.into_iter().filter(|(look, ..)| *look) {
             if let Some(other) = self.find(position, rule, effect, alone, &example) {
                 self.gone.insert(position, Some((kind, other)));
@@ -112,8 +113,10 @@ fn finding(kind: FindingKind, rule: &Rule, other: &Rule) -> Finding {
             "narrow the deny rule, or remove this one",
         ),
         (effect, _) => (
-            format!("{named} {effects} whenever this rule does, with the same obligations and advice, so it changes nothing",
-                effects = if effect == Effect::Allow { "allows" } else { "denies" }),
+            format!(
+                "{named} {} whenever this rule does, and its obligations and advice cover this one's, so it changes nothing",
+                if effect == Effect::Allow { "allows" } else { "denies" }
+            ),
             "remove it, or narrow the other rule; only owners and messages in explanations differ",
         ),
     };
@@ -159,5 +162,6 @@ fn surely_applies<'a>(facts: &Facts<'a>, other: &'a Rule, budget: &Budget) -> bo
 
 /// With `other`'s obligations and advice, `rule`'s add nothing.
 fn covers(other: &Rule, rule: &Rule) -> bool {
-    obligation::covers(&other.obligations, &rule.obligations) && obligation::covers(&other.advice, &rule.advice)
+    obligation::covers(&other.obligations, &rule.obligations)
+        && obligation::covers(&other.advice, &rule.advice)
 }

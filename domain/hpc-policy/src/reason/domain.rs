@@ -255,7 +255,9 @@ impl<'a> Domain<'a> {
         let negated = matches!(test, Test::Equal { negated: true, .. } | Test::In { negated: true, .. });
         let answers = Answers::of(wanted, negated);
         match test {
-            Test::Equal { operand: Operand::Literal(value), .. } => self.among(std::slice::from_ref(value), answers),
+            Test::Equal { operand: Operand::Literal(value), .. } => {
+                self.among(std::slice::from_ref(value), answers)
+            }
             Test::In { operand: Operand::Literal(Value::List(values)), .. } => self.among(values, answers),
             Test::Order { order, operand: Operand::Literal(value) } => match value {
                 Value::Integer(number) => {
@@ -498,7 +500,11 @@ impl<'a> Texts<'a> {
             if width == 32 { &self.v4 } else { &self.v6 }.contains(signed(bits))
         });
         let version = semver::Version::parse(text).map_or(self.no_version, |version| {
-            if version.pre.is_empty() { self.releases.contains(versions::of(&version)) } else { self.pre_releases }
+            if version.pre.is_empty() {
+                self.releases.contains(versions::of(&version))
+            } else {
+                self.pre_releases
+            }
         });
         address && version
     }
@@ -542,8 +548,11 @@ impl<'a> Lists<'a> {
     }
 
     fn is_possible(&self, budget: &Budget) -> bool {
-        let texts = |items: &Option<TextItems<'a>>| items.as_ref().is_some_and(|items| items.sample(budget).is_some());
-        let values = |items: &Option<ValueItems<'a>>| items.as_ref().is_some_and(|items| items.sample().is_some());
+        let texts = |items: &Option<TextItems<'a>>| {
+            items.as_ref().is_some_and(|items| items.sample(budget).is_some())
+        };
+        let values =
+            |items: &Option<ValueItems<'a>>| items.as_ref().is_some_and(|items| items.sample().is_some());
         self.empty
             || self.opaque
             || [&self.ints, &self.bools, &self.times, &self.addresses].into_iter().any(values)
@@ -553,7 +562,8 @@ impl<'a> Lists<'a> {
 
     /// Items of a list, but for roles and teams.
     fn sample(&self, budget: &Budget) -> Option<Vec<Value>> {
-        let texts = self.texts.as_ref().and_then(|items| items.sample(budget)).filter(|items| !items.is_empty());
+        let texts =
+            self.texts.as_ref().and_then(|items| items.sample(budget)).filter(|items| !items.is_empty());
         if let Some(texts) = texts {
             return Some(texts.into_iter().map(Value::String).collect());
         }
@@ -585,7 +595,9 @@ impl Comparable {
             Operand::Attribute(_) => None,
         };
         match test {
-            Test::Equal { operand, .. } | Test::Order { operand, .. } | Test::In { operand, .. } => literal(operand),
+            Test::Equal { operand, .. } | Test::Order { operand, .. } | Test::In { operand, .. } => {
+                literal(operand)
+            }
             Test::StartsWith(operand) | Test::EndsWith(operand) => literal(operand),
             Test::Contains(Operand::Literal(value)) => {
                 Some(Self { lists: true, texts: matches!(value, Value::String(_)), ..Self::default() })
@@ -634,7 +646,8 @@ mod tests {
     /// Comparisons of `context.a`, one rule each.
     fn comparisons(rests: &[&str]) -> Policy {
         let mut text =
-            "apiVersion: policy.horizon.dev/v1\nkind: Policy\nmetadata: {name: p}\nspec:\n  rules:\n".to_owned();
+            "apiVersion: policy.horizon.dev/v1\nkind: Policy\nmetadata: {name: p}\nspec:\n  rules:\n"
+                .to_owned();
         for (number, rest) in rests.iter().enumerate() {
             text.push_str(&format!(
                 "    - {{name: r{number}, effect: deny, principals: [{{type: any}}], resources: [{{type: t, id: t}}], \
@@ -694,11 +707,27 @@ mod tests {
         let ip = |text: &str| Value::Ip(text.parse().unwrap());
         let mut all = vec![None, Some(Value::Opaque)];
         all.extend((-1..4_i64).map(|number| Some(number.into())));
-        for text in ["", "p", "q", "pq", "pp", "p/q", "10.0.0.1", "10.0.0.2", "::1", "1.2.3", "1.2.3-rc.1", "1.0.0", "2.0.0-a"] {
+        for text in [
+            "",
+            "p",
+            "q",
+            "pq",
+            "pp",
+            "p/q",
+            "10.0.0.1",
+            "10.0.0.2",
+            "::1",
+            "1.2.3",
+            "1.2.3-rc.1",
+            "1.0.0",
+            "2.0.0-a",
+        ] {
             all.push(Some(text.into()));
         }
         all.extend([true, false].map(|flag| Some(flag.into())));
-        for at in ["2026-11-02T10:00:00Z", "2026-11-02T08:59:59Z", "2026-11-02T12:00:00Z", "2026-11-03T10:00:00Z"] {
+        for at in
+            ["2026-11-02T10:00:00Z", "2026-11-02T08:59:59Z", "2026-11-02T12:00:00Z", "2026-11-03T10:00:00Z"]
+        {
             all.push(Some(time(at)));
         }
         all.extend(["10.0.0.1", "::ffff:10.0.0.1", "10.0.0.2", "::1"].map(|text| Some(ip(text))));
@@ -735,11 +764,14 @@ mod tests {
     fn no_state_is_lost() {
         let policy = comparisons(&RESTS);
         let states = states();
-        let fits: Vec<Vec<Truth>> =
-            (0..RESTS.len()).map(|n| states.iter().map(|state| truth(leaf(&policy, n), state)).collect()).collect();
+        let fits: Vec<Vec<Truth>> = (0..RESTS.len())
+            .map(|n| states.iter().map(|state| truth(leaf(&policy, n), state)).collect())
+            .collect();
         let budget = Budget::new(u64::MAX);
         let (mut nothing, mut missed) = (0, 0);
-        for (left, right) in (0..RESTS.len()).flat_map(|left| (left..RESTS.len()).map(move |right| (left, right))) {
+        for (left, right) in
+            (0..RESTS.len()).flat_map(|left| (left..RESTS.len()).map(move |right| (left, right)))
+        {
             for wishes in 0..64_u8 {
                 let (one, two) = (truths(wishes & 7), truths(wishes >> 3));
                 let mut domain = Domain::anything();
@@ -757,7 +789,9 @@ mod tests {
                 }
             }
         }
-        println!("{nothing} pairs of wishes exclude each other and are seen to, at most {missed} more are not");
+        println!(
+            "{nothing} pairs of wishes exclude each other and are seen to, at most {missed} more are not"
+        );
         assert!(nothing > 10 * missed, "{nothing} {missed}");
     }
 

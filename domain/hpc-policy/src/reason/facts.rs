@@ -1,13 +1,20 @@
 //! What is known of a request, attribute by attribute.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::Truths;
 use super::budget::Budget;
 use super::domain::Domain;
 use super::pattern::Form;
+use super::words::Words;
 use crate::condition::{Leaf, Operand, Order, Test};
+use crate::context::PrincipalKind;
 use crate::path::Source;
+
+/// What a principal can be.
+pub(super) const KINDS: [PrincipalKind; 3] =
+    [PrincipalKind::User, PrincipalKind::Service, PrincipalKind::Agent];
 
 /// What is known of attributes before any rule is read, such as the types that a schema gives them.
 pub(crate) trait Knowledge {
@@ -69,8 +76,13 @@ impl<'a> Facts<'a> {
     pub(crate) fn domain(&mut self, source: &'a Source) -> &mut Domain<'a> {
         let knowledge = self.knowledge;
         self.domains.entry(source).or_insert_with(|| match source {
-            Source::PrincipalId | Source::PrincipalType | Source::ResourceType | Source::Action => {
-                Domain::text(Form::Name, false)
+            Source::PrincipalId | Source::ResourceType | Source::Action => Domain::text(Form::Name, false),
+            Source::PrincipalType => {
+                let mut domain = Domain::text(Form::Name, false);
+                let mut kinds = Words::default();
+                KINDS.iter().for_each(|kind| kinds.add_name(kind.as_str()));
+                domain.keep_text(&Rc::new(kinds), true);
+                domain
             }
             Source::ResourceId => Domain::text(Form::Path, false),
             Source::PrincipalSpiffeId => Domain::text(Form::Spiffe, true),

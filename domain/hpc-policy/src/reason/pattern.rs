@@ -222,7 +222,8 @@ pub(crate) fn search(form: Form, all_of: &[&[Pattern]], none_of: &[&Pattern], bu
         if form.accepts(rule) && accepted(all_of, none_of, &states) {
             return Found::Maybe(text(&places, next));
         }
-        if places.len() > REASON_STATES_MAX || !budget.take(1 + alphabet.len() as u64 * patterns.len() as u64) {
+        if places.len() > REASON_STATES_MAX || !budget.take(1 + alphabet.len() as u64 * patterns.len() as u64)
+        {
             budget.note_cut();
             return Found::Maybe(None);
         }
@@ -311,7 +312,10 @@ mod tests {
         let mut all = vec![String::new()];
         let mut last = all.clone();
         for _ in 0..length {
-            last = last.iter().flat_map(|text| ["a", "b", "/", "."].map(|more| format!("{text}{more}"))).collect();
+            last = last
+                .iter()
+                .flat_map(|text| ["a", "b", "/", "."].map(|more| format!("{text}{more}")))
+                .collect();
             all.extend(last.iter().cloned());
         }
         all

@@ -41,7 +41,11 @@ impl Ranges {
             if first <= last {
                 both.push((first, last));
             }
-            if one.1 <= two.1 { left.next() } else { right.next() };
+            if one.1 <= two.1 {
+                left.next()
+            } else {
+                right.next()
+            };
         }
         self.0 = both;
     }

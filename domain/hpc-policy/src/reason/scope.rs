@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::budget::Budget;
-use super::facts::Facts;
+use super::facts::{Facts, KINDS};
 use super::words::Words;
-use crate::context::PrincipalKind;
 use crate::limits::REASON_CASES_MAX;
 use crate::path::Source;
 use crate::rule::{PrincipalMatch, Rule};
@@ -19,8 +18,6 @@ static SPIFFE_ID: Source = Source::PrincipalSpiffeId;
 static RESOURCE_ID: Source = Source::ResourceId;
 static RESOURCE_TYPE: Source = Source::ResourceType;
 static ACTION: Source = Source::Action;
-
-const KINDS: [PrincipalKind; 3] = [PrincipalKind::User, PrincipalKind::Service, PrincipalKind::Agent];
 
 /// The principals of a rule by the way they are recognised, groups taken apart.
 #[derive(Default)]
@@ -107,11 +104,8 @@ fn principals<'a>(facts: &Facts<'a>, rule: &'a Rule, budget: &Budget) -> Vec<Fac
             cases.push(case);
         }
     };
-    let mut any = facts.clone();
-    any.domain(&PRINCIPAL_TYPE).keep_text(&kinds(), true);
     if who.any {
-        keep(any, &[&PRINCIPAL_TYPE]);
-        return cases;
+        return vec![facts.clone()];
     }
     for (kind, ids) in who.ids {
         let mut case = facts.clone();
@@ -121,25 +115,18 @@ fn principals<'a>(facts: &Facts<'a>, rule: &'a Rule, budget: &Budget) -> Vec<Fac
     }
     for (names, source) in [(who.roles, &ROLES), (who.teams, &TEAMS)] {
         if !names.is_empty() {
-            let mut case = any.clone();
+            let mut case = facts.clone();
             case.domain(source).keep_names(&Rc::new(names), true);
-            keep(case, &[source, &PRINCIPAL_TYPE]);
+            keep(case, &[source]);
         }
     }
     if !who.spiffe.is_empty() {
-        let mut case = any;
+        let mut case = facts.clone();
         case.domain(&SPIFFE_ID).require();
         case.domain(&SPIFFE_ID).keep_text(&Rc::new(who.spiffe), true);
-        keep(case, &[&SPIFFE_ID, &PRINCIPAL_TYPE]);
+        keep(case, &[&SPIFFE_ID]);
     }
     cases
-}
-
-/// The three types that a principal can have.
-fn kinds() -> Rc<Words<'static>> {
-    let mut kinds = Words::default();
-    KINDS.iter().for_each(|kind| kinds.add_name(kind.as_str()));
-    Rc::new(kinds)
 }
 
 /// Whether a request among `facts` may be one that `rule` does not apply to, its conditions aside. `false` is proved.

@@ -126,8 +126,13 @@ impl<'a> Language<'a> {
             .filter(|words| !words.is_everything())
             .map(|words| words.patterns.as_slice())
             .collect();
-        let excluded: Vec<Pattern> =
-            self.without.iter().flat_map(|words| words.names()).take(EXCLUDED_MAX).map(Pattern::literal).collect();
+        let excluded: Vec<Pattern> = self
+            .without
+            .iter()
+            .flat_map(|words| words.names())
+            .take(EXCLUDED_MAX)
+            .map(Pattern::literal)
+            .collect();
         let none_of: Vec<&Pattern> =
             self.without.iter().flat_map(|words| &words.patterns).chain(&excluded).collect();
         match search(self.form, &all_of, &none_of, budget) {

@@ -136,12 +136,15 @@ fn without(rules: &BTreeMap<usize, Rule>, lines: &Lines, report: &LintReport) ->
             FindingKind::NeedlessCondition => is_part(&rule.conditions, path),
             FindingKind::DeadAlternative => {
                 let (_, above) = path.split_last().unwrap();
-                !above.is_empty() && is_part(&rule.conditions, above) && matches!(at(&rule.conditions, above), Cond::Any(_))
+                !above.is_empty()
+                    && is_part(&rule.conditions, above)
+                    && matches!(at(&rule.conditions, above), Cond::Any(_))
             }
             _ => false,
         };
         if matches!(finding.kind, FindingKind::NeedlessCondition | FindingKind::DeadAlternative) {
-            let found = lines[&*finding.rule].iter().find(|(line, path)| *line == finding.line && wanted(path));
+            let found =
+                lines[&*finding.rule].iter().find(|(line, path)| *line == finding.line && wanted(path));
             parts.entry(number).or_default().push(found.expect("a part on the line").1.clone());
         }
     }
@@ -192,10 +195,22 @@ fn pick<T: Clone + std::fmt::Debug + 'static>(items: &'static [T]) -> impl Strat
 
 const ATTRIBUTES: [&str; 4] = ["context.a", "context.b", "principal.x", "resource.y"];
 const SCALARS: [&str; 12] = [
-    "0", "1", "2", "p", "q", "p/q", "true", "false", "\"10.0.0.1\"", "{ip: 10.0.0.1}", "{ip: \"::1\"}", "{timestamp: \"2026-11-02T10:00:00Z\"}",
+    "0",
+    "1",
+    "2",
+    "p",
+    "q",
+    "p/q",
+    "true",
+    "false",
+    "\"10.0.0.1\"",
+    "{ip: 10.0.0.1}",
+    "{ip: \"::1\"}",
+    "{timestamp: \"2026-11-02T10:00:00Z\"}",
 ];
 const LISTS: [&str; 6] = ["[0, 1]", "[1, 2, 3]", "[p, q]", "[q, p/q]", "[{ip: 10.0.0.1}]", "[true]"];
-const NUMBERS: [&str; 5] = ["0", "1", "2", "{timestamp: \"2026-11-02T10:00:00Z\"}", "{timestamp: \"2026-11-03T10:00:00Z\"}"];
+const NUMBERS: [&str; 5] =
+    ["0", "1", "2", "{timestamp: \"2026-11-02T10:00:00Z\"}", "{timestamp: \"2026-11-03T10:00:00Z\"}"];
 const LITERALS: [&str; 9] = [
     "op: glob, value: 'p*'",
     "op: glob, value: '**q'",
@@ -349,11 +364,29 @@ fn value() -> impl Strategy<Value = Option<Value>> {
     let ip = |text: &str| Value::Ip(text.parse().unwrap());
     let mut all: Vec<Option<Value>> = vec![None, None, None, Some(Value::Opaque)];
     all.extend((-1..5_i64).map(|number| Some(number.into())));
-    for text in ["", "p", "q", "pq", "p/q", "ann", "t1", "10.0.0.1", "10.0.0.7", "11.0.0.1", "::1", "::ffff:10.0.0.1", "1.2.3", "1.2.3-rc.1", "1.1.0", "2.5.0"] {
+    for text in [
+        "",
+        "p",
+        "q",
+        "pq",
+        "p/q",
+        "ann",
+        "t1",
+        "10.0.0.1",
+        "10.0.0.7",
+        "11.0.0.1",
+        "::1",
+        "::ffff:10.0.0.1",
+        "1.2.3",
+        "1.2.3-rc.1",
+        "1.1.0",
+        "2.5.0",
+    ] {
         all.push(Some(text.into()));
     }
     all.extend([true, false].map(|flag| Some(flag.into())));
-    for at in ["2026-11-02T10:00:00Z", "2026-11-03T10:00:00Z", "2026-11-01T23:30:00Z", "2026-11-02T09:59:59Z"] {
+    for at in ["2026-11-02T10:00:00Z", "2026-11-03T10:00:00Z", "2026-11-01T23:30:00Z", "2026-11-02T09:59:59Z"]
+    {
         all.push(Some(time(at)));
     }
     all.extend(["10.0.0.1", "::ffff:10.0.0.1", "::1", "11.0.0.1"].map(|text| Some(ip(text))));
@@ -382,9 +415,17 @@ fn request() -> impl Strategy<Value = EvaluationContext> {
         proptest::sample::subsequence(vec!["t1", "t2"], 0..=2),
         proptest::option::of(pick(&["spiffe://a/n", "spiffe://b/n"])),
     );
-    let what = (pick(&["gpu", "job", "disk"]), pick(&["x/y", "x/z", "q/y", "x/w/z", "y"]), pick(&["read", "write", "read.now"]));
+    let what = (
+        pick(&["gpu", "job", "disk"]),
+        pick(&["x/y", "x/z", "q/y", "x/w/z", "y"]),
+        pick(&["read", "write", "read.now"]),
+    );
     let times = proptest::option::of(pick(&[
-        "2026-11-02T10:00:00Z", "2026-11-03T10:00:00Z", "2026-11-01T03:00:00Z", "2026-11-02T23:30:00Z", "2026-11-07T21:00:00Z",
+        "2026-11-02T10:00:00Z",
+        "2026-11-03T10:00:00Z",
+        "2026-11-01T03:00:00Z",
+        "2026-11-02T23:30:00Z",
+        "2026-11-07T21:00:00Z",
     ]));
     (who, what, prop::array::uniform4(value()), times).prop_map(
         |((kind, id, roles, teams, spiffe_id), (resource_type, resource_id, action), [a, b, x, y], now)| {
@@ -392,13 +433,16 @@ fn request() -> impl Strategy<Value = EvaluationContext> {
             principal = roles.into_iter().fold(principal, Principal::with_role);
             principal = teams.into_iter().fold(principal, Principal::with_team);
             principal = spiffe_id.into_iter().fold(principal, Principal::with_spiffe_id);
-            principal = x.into_iter().fold(principal, |principal, value| principal.with_attribute("x", value));
-            let resource = y.into_iter().fold(Resource::new(resource_type, resource_id), |resource, value| {
-                resource.with_attribute("y", value)
-            });
+            principal =
+                x.into_iter().fold(principal, |principal, value| principal.with_attribute("x", value));
+            let resource =
+                y.into_iter().fold(Resource::new(resource_type, resource_id), |resource, value| {
+                    resource.with_attribute("y", value)
+                });
             let mut context = EvaluationContext::new(principal, resource, action);
             for (name, value) in [("a", a), ("b", b)] {
-                context = value.into_iter().fold(context, |context, value| context.with_attribute(name, value));
+                context =
+                    value.into_iter().fold(context, |context, value| context.with_attribute(name, value));
             }
             now.into_iter().fold(context, |context, now| context.with_now(now.parse().unwrap()))
         },
@@ -428,8 +472,14 @@ fn try_findings(
             if rules[&number].deny {
                 let all = ["{type: any}"].to_vec();
                 let (resources, actions) = (vec![RESOURCES[0]], vec![ACTIONS[0]]);
-                let everything =
-                    Rule { deny: false, principals: all, resources, actions, conditions: Vec::new(), obligations: "" };
+                let everything = Rule {
+                    deny: false,
+                    principals: all,
+                    resources,
+                    actions,
+                    conditions: Vec::new(),
+                    obligations: "",
+                };
                 only.insert(usize::MAX, everything);
             }
             (finding, load(&yaml(&only).0, includes))
@@ -437,7 +487,9 @@ fn try_findings(
         .collect();
     for request in requests {
         let (before, after) = (set.evaluate(request), rest.evaluate(request));
-        let told = || format!("{text}\nwithout what was found:\n{}\n{:#?}\n{request:?}", yaml(&kept).0, report.findings);
+        let told = || {
+            format!("{text}\nwithout what was found:\n{}\n{:#?}\n{request:?}", yaml(&kept).0, report.findings)
+        };
         prop_assert_eq!(before.verdict, after.verdict, "{}", told());
         prop_assert_eq!(&before.obligations, &after.obligations, "{}", told());
         prop_assert_eq!(&before.advice, &after.advice, "{}", told());
