@@ -23,8 +23,10 @@ pub struct LintReport {
     pub findings_omitted: usize,
     /// Number of rules looked at.
     pub rules: usize,
-    /// Number of pairs of rules looked at.
+    /// Number of pairs of rules looked at, at most [`LINT_PAIRS_MAX`].
     pub pairs: u64,
+    /// Work done, in small steps, at most [`LINT_STEPS_MAX`].
+    pub steps: u64,
     /// Whether no limit cut the search. What was found holds either way.
     pub complete: bool,
 }
@@ -105,6 +107,7 @@ fn within(set: &PolicySet, limits: Limits) -> LintReport {
         findings_omitted,
         rules: set.rule_count(),
         pairs: looked_at,
+        steps: limits.steps - budget.left(),
         complete: !budget.was_cut(),
     }
 }

@@ -29,6 +29,11 @@ impl Budget {
         }
     }
 
+    /// How many are left.
+    pub(crate) fn left(&self) -> u64 {
+        self.left.get()
+    }
+
     /// Something was left out that might have been a proof.
     pub(crate) fn note_cut(&self) {
         self.cut.set(true);

@@ -8,6 +8,10 @@ use super::facts::Facts;
 use crate::condition::Condition;
 use crate::limits::REASON_CASES_MAX;
 
+/// What a branch costs, and each attribute that is known in it, beside the comparisons.
+const BRANCH_STEPS: u64 = 20;
+const DOMAIN_STEPS: u64 = 10;
+
 /// Something to be brought about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Goal<'a> {
@@ -78,7 +82,7 @@ fn explore<'a>(
     let narrowest = (0..choices.len()).min_by_key(|index| choices.get(*index).map_or(0, Vec::len));
     let Some(narrowest) = narrowest else { return visit(facts) };
     for goals in choices.swap_remove(narrowest) {
-        if *branches == 0 {
+        if *branches == 0 || !budget.take(BRANCH_STEPS + facts.domains().count() as u64 * DOMAIN_STEPS) {
             budget.note_cut();
             return visit(facts);
         }

@@ -30,9 +30,12 @@ struct Who<'a> {
 }
 
 impl<'a> Who<'a> {
-    fn of(rule: &'a Rule) -> Self {
+    fn of(rule: &'a Rule, budget: &Budget) -> Self {
         let mut who = Self::default();
         rule.principals.iter().for_each(|principal| who.add(principal));
+        let names =
+            who.ids.values().chain([&who.roles, &who.teams, &who.spiffe]).map(Words::len).sum::<usize>();
+        budget.take(names as u64);
         who
     }
 
@@ -97,7 +100,7 @@ fn resources<'a>(facts: &Facts<'a>, rule: &'a Rule, budget: &Budget) -> Vec<Fact
 }
 
 fn principals<'a>(facts: &Facts<'a>, rule: &'a Rule, budget: &Budget) -> Vec<Facts<'a>> {
-    let who = Who::of(rule);
+    let who = Who::of(rule, budget);
     let mut cases = Vec::new();
     let mut keep = |mut case: Facts<'a>, touched: &[&'a Source]| {
         if touched.iter().all(|source| case.is_possible(source, budget)) {
@@ -161,7 +164,7 @@ fn other_resource<'a>(facts: &Facts<'a>, rule: &'a Rule, budget: &Budget) -> boo
 }
 
 fn other_principal<'a>(facts: &Facts<'a>, rule: &'a Rule, budget: &Budget) -> bool {
-    let who = Who::of(rule);
+    let who = Who::of(rule, budget);
     if who.any {
         return false;
     }

@@ -7,6 +7,9 @@ use super::budget::Budget;
 use super::pattern::{Form, Found, Pattern, search};
 use crate::rule::Text;
 
+/// What a search costs, beside the names it looks at and what [`search`] takes.
+const FIND_STEPS: u64 = 5;
+
 /// Texts of which none may be met count in a search up to so many; further ones are left out, which claims less.
 const EXCLUDED_MAX: usize = 32;
 
@@ -52,6 +55,10 @@ impl<'a> Words<'a> {
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &'a str> + '_ {
         self.names.iter().copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.names.len() + self.patterns.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -109,13 +116,13 @@ impl<'a> Language<'a> {
         if self.within.iter().any(|words| self.without.iter().any(|out| words.is_plainly_within(out))) {
             return Found::Nothing;
         }
+        budget.take(FIND_STEPS + self.within.iter().map(|words| words.names.len() as u64).sum::<u64>());
         if let Some(listed) = self.listed() {
             let mut fitting = listed.into_iter().filter(|text| also(text));
             return fitting.next().map_or(Found::Nothing, |text| Found::Maybe(Some(text.to_owned())));
         }
         // A text that every set must hold is a name of one of them, or matches a pattern of each.
         for words in &self.within {
-            budget.take(words.names.len() as u64);
             if let Some(name) = words.names().find(|name| self.contains(name) && also(name)) {
                 return Found::Maybe(Some(name.to_owned()));
             }

@@ -1,5 +1,6 @@
 //! What lint finds on plain cases, and on what it stays silent.
 
+use hpc_policy::limits::LINT_PAIRS_MAX;
 use hpc_policy::{Effect, Finding, FindingKind, LintReport, PolicySet, Severity, lint};
 
 use FindingKind::{
@@ -523,4 +524,53 @@ fn the_readme_shows_what_lint_says() {
     let said: String = lint(&set).findings.iter().map(|finding| format!("{finding}\n")).collect();
     let readme = include_str!("../../README.md");
     assert!(readme.contains(&format!("```text\n{said}```\n")), "the README should show:\n{said}");
+}
+
+/// Many rules: each alone with its type, one type told apart by role, by resource and by condition, and all the same.
+#[test]
+fn many_rules_are_looked_at() {
+    for (shape, line) in [
+        ("type", "allow|{type: any}|{type: t@, pattern: '**'}|use|{attribute: context.a, op: gt, value: 3}"),
+        ("role", "allow|{type: role, value: role-@}|||{attribute: context.a, op: gt, value: 3}"),
+        (
+            "resource",
+            "allow|{type: any}|{type: gpu, pattern: 'gpu/@/**'}||{attribute: context.a, op: gt, value: 3}",
+        ),
+        ("condition", "allow||||{attribute: context.a, op: eq, value: @}"),
+        (
+            "nested",
+            "allow||||{any: [{all: [{attribute: context.a, op: eq, value: @}, {attribute: context.b, op: lt, value: 3}]}, {not: {any: [{attribute: context.c, op: exists}, {attribute: context.a, op: ne, value: @}]}}]}",
+        ),
+        ("nothing", "deny||||{attribute: context.a, op: gt, value: 3}"),
+    ] {
+        let count = many();
+        let lines: Vec<String> = (0..count).map(|number| line.replace('@', &number.to_string())).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let texts: Vec<(String, String)> = lines
+            .chunks(1_000)
+            .enumerate()
+            .map(|(number, lines)| {
+                (format!("{number}"), rules(lines).replace("{name: p}", &format!("{{name: p{number}}}")))
+            })
+            .collect();
+        let set = PolicySet::parse_documents(texts).unwrap();
+        let started = std::time::Instant::now();
+        let report = lint(&set);
+        println!(
+            "{shape}: {count} rules, {} pairs, {} steps, {:?}, complete: {}",
+            report.pairs,
+            report.steps,
+            started.elapsed(),
+            report.complete
+        );
+        assert_eq!(report.findings.len(), if shape == "nothing" { count - 1 } else { 0 }, "{shape}");
+        assert_eq!(report.complete, report.pairs < LINT_PAIRS_MAX, "{shape}");
+        let expected = if ["condition", "nested"].contains(&shape) { count * (count - 1) } else { 0 };
+        assert!(report.pairs <= (expected + count) as u64, "{shape}: {}", report.pairs);
+    }
+}
+
+/// More where somebody waits for it.
+fn many() -> usize {
+    std::env::var("LINT_RULES").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000)
 }
