@@ -111,7 +111,8 @@ pub fn parse_cases(text: &str) -> Result<Cases, PolicyError> {
     Ok(Cases { cases })
 }
 
-/// Evaluates every case against `set`.
+/// Evaluates every case against `set`. A case fails also when its request holds an attribute that the set's
+/// [`Schema`](crate::Schema) does not declare.
 #[must_use]
 pub fn run_cases(set: &PolicySet, cases: &Cases) -> Vec<CaseResult> {
     cases.cases.iter().map(|case| run(set, case)).collect()
@@ -119,7 +120,10 @@ pub fn run_cases(set: &PolicySet, cases: &Cases) -> Vec<CaseResult> {
 
 fn run(set: &PolicySet, case: &Case) -> CaseResult {
     let decision = set.evaluate(&case.context);
-    let failure = if decision.verdict != case.expected {
+    let failure = if let Some(path) = set.schema().undeclared(&case.context) {
+        // A misspelt attribute would make the case pass for a request that nobody sends.
+        Some(format!("the request holds `{path}`, which the schema does not declare; correct the name"))
+    } else if decision.verdict != case.expected {
         let reasons: Vec<String> = decision.reasons().iter().map(ToString::to_string).collect();
         Some(format!("expected {}, got {}: {}", case.expected, decision.verdict, reasons.join("; ")))
     } else {

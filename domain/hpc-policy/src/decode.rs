@@ -277,7 +277,7 @@ fn looks_numeric(text: &str) -> bool {
 }
 
 /// Edit distance, for names of a few dozen letters; long ones count as far apart.
-fn distance(left: &str, right: &str) -> usize {
+pub(crate) fn distance(left: &str, right: &str) -> usize {
     if left.len() > 32 || right.len() > 32 {
         return usize::MAX;
     }

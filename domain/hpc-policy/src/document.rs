@@ -4,7 +4,9 @@ use crate::decode::{Fields, shown};
 use crate::entities::{self, EntitiesDocument};
 use crate::error::PolicyError;
 use crate::groups::{self, GroupsDocument};
+use crate::identifier::name_problem;
 use crate::policy::{self, API_VERSION, Policy};
+use crate::schema_read::{self, SchemaDocument};
 use crate::yaml;
 
 /// One document of a set, by its `kind`.
@@ -15,16 +17,29 @@ pub(crate) enum Document {
     Entities(EntitiesDocument),
     /// `kind: PolicyGroups`: groups of principals, and roles that include roles.
     Groups(GroupsDocument),
+    /// `kind: PolicySchema`: what requests can hold.
+    Schema(SchemaDocument),
 }
 
 /// Reads one document of a set.
 pub(crate) fn parse(text: &str) -> Result<Document, PolicyError> {
-    let (mut root, kind) = open(text, &["Policy", "PolicyEntities", "PolicyGroups"])?;
+    let (mut root, kind) = open(text, &["Policy", "PolicyEntities", "PolicyGroups", "PolicySchema"])?;
     Ok(match kind {
         "PolicyEntities" => Document::Entities(entities::read(&mut root)?),
         "PolicyGroups" => Document::Groups(groups::read(&mut root)?),
+        "PolicySchema" => Document::Schema(schema_read::read(&mut root)?),
         _ => Document::Policy(policy::read(&mut root, text)?),
     })
+}
+
+/// Reads `metadata`, whose name nothing refers to.
+pub(crate) fn read_name(root: &mut Fields) -> Result<(), PolicyError> {
+    let metadata = root.require("metadata", "add `metadata:` with a `name:`")?;
+    let mut metadata = Fields::of(metadata.node, "metadata", &["name", "description", "owner"])?;
+    metadata.require("name", "name the document")?.checked(name_problem)?;
+    metadata.text("description")?;
+    metadata.text("owner")?;
+    Ok(())
 }
 
 /// The fields below a checked `apiVersion` and a `kind` that is one of `kinds`.

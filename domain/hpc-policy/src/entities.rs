@@ -8,10 +8,11 @@ use std::collections::btree_map::Entry;
 
 use crate::context::{EvaluationContext, Principal, PrincipalKind, Resource};
 use crate::decode::{Field, Fields};
+use crate::document;
 use crate::error::PolicyError;
-use crate::identifier::name_problem;
 use crate::limits::{ENTITIES_MAX, ENTITY_ACTIONS_MAX};
 use crate::parties;
+use crate::schema::Schema;
 use crate::yaml::Pos;
 
 /// The subjects, resources and actions of every `kind: PolicyEntities` in a [`PolicySet`](crate::PolicySet).
@@ -103,13 +104,33 @@ pub(crate) struct EntitiesDocument {
     actions: Vec<(Pos, String)>,
 }
 
+impl EntitiesDocument {
+    /// What of it the schema does not know, or says cannot be.
+    pub(crate) fn check(&self, schema: &Schema, mistakes: &mut Vec<PolicyError>) {
+        let subjects = self.subjects.iter().map(|(pos, subject)| (pos, asked_by(subject)));
+        let resources = self.resources.iter().map(|(pos, resource)| (pos, asked_about(resource)));
+        for (pos, context) in subjects.chain(resources) {
+            if let Err((field, problem)) = schema.check_attributes(&context) {
+                let expected = "what the schema of the set declares".to_owned();
+                mistakes.push(PolicyError::Invalid { at: pos.at(), field, found: problem, expected });
+            }
+        }
+        mistakes
+            .extend(self.actions.iter().filter_map(|(pos, action)| schema.check_action(action, *pos).err()));
+    }
+}
+
+fn asked_by(subject: &Principal) -> EvaluationContext {
+    EvaluationContext::new(subject.clone(), Resource::new("any", "any"), "any")
+}
+
+fn asked_about(resource: &Resource) -> EvaluationContext {
+    EvaluationContext::new(Principal::user("any"), resource.clone(), "any")
+}
+
 /// Reads the fields below `kind: PolicyEntities`.
 pub(crate) fn read(root: &mut Fields) -> Result<EntitiesDocument, PolicyError> {
-    let metadata = root.require("metadata", "write `metadata: {name: ..}`")?;
-    let mut metadata = Fields::of(metadata.node, "metadata", &["name", "description", "owner"])?;
-    metadata.require("name", "name the document")?.checked(name_problem)?;
-    metadata.text("description")?;
-    metadata.text("owner")?;
+    document::read_name(root)?;
     let spec = root.require("spec", "list `subjects`, `resources` or `actions`")?;
     let mut spec = Fields::of(spec.node, "spec", &["subjects", "resources", "actions"])?;
     if !["subjects", "resources", "actions"].iter().any(|name| spec.has(name)) {
@@ -120,12 +141,8 @@ pub(crate) fn read(root: &mut Fields) -> Result<EntitiesDocument, PolicyError> {
         });
     }
     Ok(EntitiesDocument {
-        subjects: items(&mut spec, "subjects", SUBJECTS, ENTITIES_MAX, parties::principal, |subject| {
-            EvaluationContext::new(subject.clone(), Resource::new("any", "any"), "any")
-        })?,
-        resources: items(&mut spec, "resources", RESOURCES, ENTITIES_MAX, parties::resource, |resource| {
-            EvaluationContext::new(Principal::user("any"), resource.clone(), "any")
-        })?,
+        subjects: items(&mut spec, "subjects", SUBJECTS, ENTITIES_MAX, parties::principal, asked_by)?,
+        resources: items(&mut spec, "resources", RESOURCES, ENTITIES_MAX, parties::resource, asked_about)?,
         actions: items(&mut spec, "actions", ACTIONS, ENTITY_ACTIONS_MAX, action, |action| {
             EvaluationContext::new(Principal::user("any"), Resource::new("any", "any"), action)
         })?,

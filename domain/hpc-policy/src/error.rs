@@ -128,6 +128,28 @@ pub enum PolicyError {
         /// The other rule, `policy/rule`.
         elsewhere: String,
     },
+    /// A name that the schema of the set does not declare.
+    #[error("{at}: the {what} `{name}` is not in the schema; {advice}")]
+    Undeclared {
+        /// Where the name is.
+        at: Location,
+        /// `attribute`, `action`, `resource type` or `obligation`.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The likely intent, or what to do.
+        advice: String,
+    },
+    /// A comparison or a scope that no request which keeps to the schema can meet.
+    #[error("{at}: {condition} can never hold: {problem}; correct it, or the schema")]
+    Impossible {
+        /// Where the part at fault is.
+        at: Location,
+        /// The comparison or the scope, as a reader sees it.
+        condition: String,
+        /// Why.
+        problem: String,
+    },
     /// No document was given. A set that refuses everything must be asked for by
     /// [`PolicySet::deny_all`](crate::PolicySet::deny_all).
     #[error("no policy documents were given; name at least one")]
@@ -155,7 +177,9 @@ impl PolicyError {
             | Self::MissingField { at, .. }
             | Self::Invalid { at, .. }
             | Self::DuplicateName { at, .. }
-            | Self::ObligationConflict { at, .. } => Some(at),
+            | Self::ObligationConflict { at, .. }
+            | Self::Undeclared { at, .. }
+            | Self::Impossible { at, .. } => Some(at),
             Self::NoDocuments | Self::InvalidRequest { .. } => None,
         }
     }
@@ -171,7 +195,9 @@ impl PolicyError {
             | Self::MissingField { at, .. }
             | Self::Invalid { at, .. }
             | Self::DuplicateName { at, .. }
-            | Self::ObligationConflict { at, .. } => at.document = Some(Arc::clone(name)),
+            | Self::ObligationConflict { at, .. }
+            | Self::Undeclared { at, .. }
+            | Self::Impossible { at, .. } => at.document = Some(Arc::clone(name)),
             Self::NoDocuments | Self::InvalidRequest { .. } => {}
         }
         self

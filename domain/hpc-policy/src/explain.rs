@@ -256,7 +256,7 @@ fn describe(leaf: &Leaf, problem: NoTruth<'_>) -> String {
     }
 }
 
-fn listed<T: ToString>(items: &[T]) -> String {
+pub(crate) fn listed<T: ToString>(items: &[T]) -> String {
     let mut texts: Vec<String> = items.iter().take(8).map(ToString::to_string).collect();
     if items.len() > texts.len() {
         texts.push(format!("{} more", items.len() - texts.len()));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::condition::Condition;
 use crate::decode::{Field, Fields, invalid};
+use crate::document;
 use crate::error::PolicyError;
 use crate::identifier::name_problem;
 use crate::limits::{GROUP_MEMBERS_MAX, GROUPS_MAX, ROLE_INCLUDES_MAX, SCOPE_ITEMS_MAX};
@@ -29,11 +30,7 @@ pub(crate) struct Groups {
 
 /// The fields below the head of a `PolicyGroups` document.
 pub(crate) fn read(root: &mut Fields) -> Result<GroupsDocument, PolicyError> {
-    let metadata = root.require("metadata", "add `metadata:` with a `name:`")?;
-    let mut metadata = Fields::of(metadata.node, "metadata", &["name", "description", "owner"])?;
-    metadata.require("name", "name the document")?.checked(name_problem)?;
-    metadata.text("description")?;
-    metadata.text("owner")?;
+    document::read_name(root)?;
     let spec = root.require("spec", "add `spec:` with `groups:` or `roles:`")?;
     let mut spec = Fields::of(spec.node, "spec", &["groups", "roles"])?;
     let (mut groups, mut roles) = (Vec::new(), Vec::new());

@@ -50,6 +50,16 @@ pub const ALLOWED_IF_MAX: usize = 8;
 pub const ENTITIES_MAX: usize = 100_000;
 /// Most actions that a [`PolicySet`](crate::PolicySet) knows by name, over all documents.
 pub const ENTITY_ACTIONS_MAX: usize = 10_000;
+/// Most attributes that the schema of a [`PolicySet`](crate::PolicySet) declares, over all documents.
+pub const SCHEMA_ATTRIBUTES_MAX: usize = 1_000;
+/// Most actions that the schema of a [`PolicySet`](crate::PolicySet) declares, over all documents.
+pub const SCHEMA_ACTIONS_MAX: usize = 1_000;
+/// Most obligations that the schema of a [`PolicySet`](crate::PolicySet) declares, over all documents.
+pub const SCHEMA_OBLIGATIONS_MAX: usize = 1_000;
+/// Most values that a schema lists for one attribute or obligation.
+pub const SCHEMA_VALUES_MAX: usize = 1_000;
+/// Most departures from the schema that a load reports; the rest show once these are mended.
+pub const SCHEMA_MISTAKES_MAX: usize = 1_000;
 /// Most test cases in one case document.
 pub const CASES_MAX: usize = 10_000;
 /// Most reasons that a recorded decision keeps.

@@ -270,12 +270,10 @@ fn rule(
         .into_iter()
         .map(resource)
         .collect::<Result<_, _>>()?;
-    let actions = fields
+    let listed = fields
         .require("actions", "say which; `[\"**\"]` is every action")?
-        .list(SCOPE_ITEMS_MAX, "the number of actions")?
-        .iter()
-        .map(action)
-        .collect::<Result<_, _>>()?;
+        .list(SCOPE_ITEMS_MAX, "the number of actions")?;
+    let actions = listed.iter().map(action).collect::<Result<_, _>>()?;
     let conditions = condition_parse::conditions(fields.take("conditions"))?;
     Ok(Rule {
         document: None,
@@ -286,6 +284,7 @@ fn rule(
         principals,
         resources,
         actions,
+        actions_at: listed.iter().map(Field::pos).collect(),
         conditions,
         obligations: duties(fields.take("obligations"), "the number of obligations")?,
         advice: duties(fields.take("advice"), "the number of advice items")?,
@@ -337,7 +336,7 @@ fn resource(field: Field) -> Result<ResourceMatch, PolicyError> {
         }
         _ => Some(word.into_boxed_str()),
     };
-    Ok(ResourceMatch { kind: covered, id: either(&mut fields, "id", path_problem, b'/')? })
+    Ok(ResourceMatch { kind: covered, at: kind.pos(), id: either(&mut fields, "id", path_problem, b'/')? })
 }
 
 fn action(field: &Field) -> Result<Text, PolicyError> {

@@ -40,6 +40,8 @@ pub(crate) struct Rule {
     pub(crate) principals: Vec<PrincipalMatch>,
     pub(crate) resources: Vec<ResourceMatch>,
     pub(crate) actions: Vec<Text>,
+    /// Where each of the actions stands.
+    pub(crate) actions_at: Box<[Pos]>,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) obligations: BTreeMap<String, Value>,
     pub(crate) advice: BTreeMap<String, Value>,
@@ -96,6 +98,7 @@ pub(crate) struct ResourceMatch {
     /// `None` stands for every type.
     pub(crate) kind: Option<Box<str>>,
     pub(crate) id: Text,
+    pub(crate) at: Pos,
 }
 
 impl Rule {

@@ -10,17 +10,19 @@ use crate::context::EvaluationContext;
 use crate::decision::{Decision, Verdict};
 use crate::digest;
 use crate::document::Document;
-use crate::entities::{Entities, Gathered};
+use crate::entities::{Entities, EntitiesDocument, Gathered};
 use crate::error::PolicyError;
 use crate::explain;
 use crate::groups::Groups;
 use crate::index::Index;
-use crate::limits::{DOCUMENTS_MAX, RULES_MAX};
+use crate::limits::{DOCUMENTS_MAX, RULES_MAX, SCHEMA_MISTAKES_MAX};
 use crate::narrow::Narrow;
 use crate::obligation;
 use crate::parallel;
 use crate::policy::{Policy, RuleSummary};
 use crate::rule::{Effect, Rule};
+use crate::schema::Schema;
+use crate::schema_read::Declared;
 use crate::yaml::Pos;
 
 /// Documents that are parsed side by side.
@@ -63,6 +65,7 @@ struct Inner {
     denies: Narrow,
     allows: Narrow,
     entities: Entities,
+    schema: Schema,
     digest: Arc<str>,
 }
 
@@ -74,14 +77,14 @@ impl Inner {
 }
 
 impl PolicySet {
-    /// Parses named documents, policies, groups and lists of entities, into one set. If any is wrong there is no set.
+    /// Parses named documents, policies, groups, schemas and lists of entities, into one set. If any is wrong there is no set.
     ///
     /// The order of the documents makes no difference, neither to decisions nor to the digest.
     ///
     /// # Errors
     /// The first error of every wrong document, each naming its document; or one of
     /// [`PolicyError::NoDocuments`], [`PolicyError::Limit`], [`PolicyError::DuplicateName`],
-    /// [`PolicyError::ObligationConflict`] about the set as a whole.
+    /// [`PolicyError::ObligationConflict`], [`PolicyError::Undeclared`], [`PolicyError::Impossible`] about the set as a whole.
     pub fn parse_documents<N, T>(
         documents: impl IntoIterator<Item = (N, T)>,
     ) -> Result<Self, Vec<PolicyError>>
@@ -113,17 +116,23 @@ impl PolicySet {
         let mut obligations = BTreeMap::new();
         let mut rules = 0_usize;
         let mut entities = Gathered::default();
+        let mut lists = Vec::new();
         let mut groups = Groups::default();
+        let mut declared = Declared::default();
         let mut documents: Vec<&Arc<str>> = Vec::new();
         let named: Vec<(&Arc<str>, &str)> = texts.iter().map(|(name, text)| (name, text.as_ref())).collect();
         // A few at a time, so that too many rules are noticed before all of them are in memory.
         let parsed =
             named.chunks(DOCUMENTS_AT_ONCE).flat_map(|some| some.iter().zip(parallel::parse_all(some)));
-        for ((document, _), parsed) in parsed {
+        for (&(document, _), parsed) in parsed {
             let policy = match parsed {
                 Ok(Document::Policy(policy)) => policy,
                 Ok(Document::Entities(listed)) => {
-                    if let Err(error) = entities.add(listed) {
+                    lists.push((document, listed));
+                    continue;
+                }
+                Ok(Document::Schema(read)) => {
+                    if let Err(error) = declared.add(document, read) {
                         errors.push(error.in_document(document));
                     }
                     continue;
@@ -156,6 +165,16 @@ impl PolicySet {
             policies.push(policy);
             documents.push(document);
         }
+        let schema = declared.into_schema().unwrap_or_else(|error| {
+            errors.push(error);
+            Schema::default()
+        });
+        errors.extend(mistakes(&schema, &policies, &documents, &lists));
+        for (document, listed) in lists {
+            if let Err(error) = entities.add(listed) {
+                errors.push(error.in_document(document));
+            }
+        }
         match groups.close() {
             Ok(mut closed) => {
                 for (policy, document) in policies.iter_mut().zip(documents) {
@@ -174,16 +193,16 @@ impl PolicySet {
             return Err(vec![PolicyError::NoDocuments]);
         }
         let digest = digest::of_set(texts.iter().map(|(name, text)| (&**name, text.as_ref())));
-        Ok(Self::new(policies, entities.into_entities(), digest))
+        Ok(Self::new(policies, entities.into_entities(), schema, digest))
     }
 
     /// The set that refuses everything, for a start without policies. Never the result of a failed load.
     #[must_use]
     pub fn deny_all() -> Self {
-        Self::new(Vec::new(), Entities::default(), digest::of_set(std::iter::empty()))
+        Self::new(Vec::new(), Entities::default(), Schema::default(), digest::of_set(std::iter::empty()))
     }
 
-    fn new(policies: Vec<Policy>, entities: Entities, digest: Arc<str>) -> Self {
+    fn new(policies: Vec<Policy>, entities: Entities, schema: Schema, digest: Arc<str>) -> Self {
         let mut places = Vec::new();
         let mut rules: Vec<&Rule> = Vec::new();
         for (policy_number, policy) in (0_u32..).zip(&policies) {
@@ -194,8 +213,8 @@ impl PolicySet {
         }
         let index = Index::build(&rules);
         let of = |effect| (0_u32..).zip(rules.iter().copied()).filter(move |(_, rule)| rule.effect == effect);
-        let (denies, allows) = (Narrow::build(of(Effect::Deny)), Narrow::build(of(Effect::Allow)));
-        Self { inner: Arc::new(Inner { policies, places, index, denies, allows, entities, digest }) }
+        let [denies, allows] = [Effect::Deny, Effect::Allow].map(|effect| Narrow::build(effect, of(effect)));
+        Self { inner: Arc::new(Inner { policies, places, index, denies, allows, entities, schema, digest }) }
     }
 
     /// Decides and explains. Never fails: what cannot be judged is denied, with the reason in the decision.
@@ -280,6 +299,12 @@ impl PolicySet {
         &self.inner.entities
     }
 
+    /// What the set's documents declare that requests can hold. Policies keep to it; requests are not checked against it.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.inner.schema
+    }
+
     /// All rules, in the order of [`policies`](Self::policies).
     pub fn rules(&self) -> impl Iterator<Item = RuleSummary<'_>> {
         self.inner.policies.iter().flat_map(Policy::rules)
@@ -290,6 +315,40 @@ impl PolicySet {
     pub fn rule_count(&self) -> usize {
         self.inner.places.len()
     }
+}
+
+/// Where the set does not keep to its schema.
+fn mistakes(
+    schema: &Schema,
+    policies: &[Policy],
+    documents: &[&Arc<str>],
+    lists: &[(&Arc<str>, EntitiesDocument)],
+) -> Vec<PolicyError> {
+    if schema.is_empty() {
+        return Vec::new();
+    }
+    let mut mistakes = Vec::new();
+    let mut found = Vec::new();
+    let mut note = |document: &Arc<str>, found: &mut Vec<PolicyError>| {
+        mistakes.extend(found.drain(..).map(|error| error.in_document(document)));
+        mistakes.len() < SCHEMA_MISTAKES_MAX
+    };
+    for (policy, document) in policies.iter().zip(documents) {
+        for rule in policy.compiled().iter() {
+            schema.check_rule(rule, &mut found);
+            if !note(document, &mut found) {
+                break;
+            }
+        }
+    }
+    for (document, listed) in lists {
+        listed.check(schema, &mut found);
+        if !note(document, &mut found) {
+            break;
+        }
+    }
+    mistakes.truncate(SCHEMA_MISTAKES_MAX);
+    mistakes
 }
 
 impl fmt::Debug for PolicySet {

@@ -19,6 +19,7 @@ mod operators;
 mod record;
 mod reference;
 mod replay;
+mod schema;
 mod sets;
 mod specification;
 mod truth_table;
