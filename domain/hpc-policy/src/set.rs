@@ -259,6 +259,11 @@ impl PolicySet {
         about.filter_map(|position| inner.rule(position))
     }
 
+    /// The rule at a position.
+    pub(crate) fn rule(&self, position: u32) -> Option<&Rule> {
+        self.inner.rule(position)
+    }
+
     /// The rules with their positions.
     pub(crate) fn compiled(&self) -> impl DoubleEndedIterator<Item = (u32, &Rule)> {
         let inner = &*self.inner;

@@ -87,10 +87,7 @@ impl FindingKind {
         }
     }
 
-    /// Whether the rule can be taken out of the set without changing the verdict, obligations or advice of any decision; all
-    /// rules for which this is so can be taken out together.
-    #[must_use]
-    pub fn rule_is_removable(self) -> bool {
+    fn rule_is_removable(self) -> bool {
         matches!(self, Self::Contradictory | Self::NeverApplies | Self::Shadowed | Self::Redundant)
     }
 }
@@ -154,6 +151,9 @@ pub struct Finding {
     pub effect: Effect,
     /// The line to look at: where the condition in question stands, or where the rule begins.
     pub line: u32,
+    /// Whether it holds only for requests that keep to the set's [`Schema`](crate::Schema). Requests are not checked against
+    /// it, so such a rule is not to be removed on this word alone.
+    pub given_schema: bool,
     /// The other rules involved.
     pub others: Vec<OtherRule>,
     /// What is wrong, in words.
@@ -172,10 +172,25 @@ impl Finding {
             rule: Arc::clone(&rule.name),
             effect: rule.effect,
             line: rule.line,
+            given_schema: false,
             others: Vec::new(),
             problem,
             advice,
         }
+    }
+
+    /// The same, known only of requests that keep to the schema.
+    pub(super) fn given_schema(mut self) -> Self {
+        self.given_schema = true;
+        self.problem.insert_str(0, "in requests that keep to the schema, ");
+        self
+    }
+
+    /// Whether the rule can be taken out of the set without changing the verdict, obligations or advice of any decision. All
+    /// rules for which this is so can be taken out together.
+    #[must_use]
+    pub fn rule_is_removable(&self) -> bool {
+        !self.given_schema && self.kind.rule_is_removable()
     }
 }
 

@@ -5,10 +5,12 @@ mod entities;
 mod finding;
 mod pairs;
 
+use std::collections::BTreeSet;
+
 pub use finding::{Finding, FindingKind, OtherRule, Severity};
 
 use crate::limits::{LINT_FINDINGS_MAX, LINT_PAIRS_MAX, LINT_STEPS_MAX};
-use crate::reason::{Budget, OnlyBuiltIn};
+use crate::reason::{Budget, Knowledge, OnlyBuiltIn};
 use crate::set::PolicySet;
 use alone::Alone;
 use pairs::Pairs;
@@ -82,20 +84,16 @@ struct Limits {
 fn within(set: &PolicySet, limits: Limits) -> LintReport {
     let budget = Budget::new(limits.steps);
     let mut pairs = Pairs::new(set, &budget, limits.pairs);
-    let mut findings = Vec::new();
-    // Later rules first: of two that do the same, the later one is reported.
-    for (position, rule) in set.compiled().rev() {
-        let alone = Alone::look(rule, &OnlyBuiltIn, &budget);
-        findings.extend(entities::unknown(rule, set.entities()));
-        if alone.is_dead() {
-            pairs.remove(position);
-        } else {
-            pairs.compare(position, rule, &alone);
-        }
-        findings.extend(alone.into_findings());
+    let mut found = pass(set, &OnlyBuiltIn, &BTreeSet::new(), &mut pairs, &budget);
+    if !set.schema().is_empty() {
+        // Rules with findings are to be corrected first: with the schema they might be found to do nothing because of others
+        // than without it, and then not everything that was found could go together.
+        let before: BTreeSet<u32> = found.iter().map(|(position, _)| *position).collect();
+        let more = pass(set, set.schema(), &before, &mut pairs, &budget);
+        found.extend(more.into_iter().map(|(position, finding)| (position, finding.given_schema())));
     }
-    let looked_at = pairs.looked_at();
-    findings.extend(pairs.into_findings());
+    let mut findings: Vec<Finding> = found.into_iter().map(|(_, finding)| finding).collect();
+    findings.extend(set.compiled().flat_map(|(_, rule)| entities::unknown(rule, set.entities())));
     findings.sort_by(|left, right| {
         let key = |finding: &Finding| (finding.document.clone(), finding.line, finding.kind);
         key(left).cmp(&key(right)).then_with(|| left.problem.cmp(&right.problem))
@@ -106,10 +104,34 @@ fn within(set: &PolicySet, limits: Limits) -> LintReport {
         findings,
         findings_omitted,
         rules: set.rule_count(),
-        pairs: looked_at,
+        pairs: pairs.looked_at(),
         steps: limits.steps - budget.left(),
         complete: !budget.was_cut(),
     }
+}
+
+/// Looks at all rules but those in `before`, with what `knowledge` says of requests.
+fn pass<'a>(
+    set: &'a PolicySet,
+    knowledge: &'a dyn Knowledge,
+    before: &BTreeSet<u32>,
+    pairs: &mut Pairs<'a>,
+    budget: &Budget,
+) -> Vec<(u32, Finding)> {
+    let rules = || set.compiled().filter(|(position, _)| !before.contains(position));
+    let mut found = Vec::new();
+    // Later rules first: of two that do the same, the later one is reported.
+    for (position, rule) in rules().rev() {
+        let alone = Alone::look(rule, knowledge, budget);
+        if alone.is_dead() {
+            pairs.remove(position);
+        } else {
+            pairs.compare(position, rule, &alone);
+        }
+        found.extend(alone.into_findings().into_iter().map(|finding| (position, finding)));
+    }
+    found.extend(pairs.findings(rules()));
+    found
 }
 
 #[cfg(test)]

@@ -87,18 +87,17 @@ impl<'a> Pairs<'a> {
         found
     }
 
-    /// What was found, each with a rule that stays.
-    pub(super) fn into_findings(self) -> Vec<Finding> {
-        let rules: BTreeMap<u32, &Rule> = self.set.compiled().collect();
+    /// What was found about `rules`, each with a rule that stays as far as is known by now.
+    pub(super) fn findings(&self, rules: impl Iterator<Item = (u32, &'a Rule)>) -> Vec<(u32, Finding)> {
         let mut findings = Vec::new();
-        for (position, why) in &self.gone {
-            let Some((kind, first)) = why else { continue };
+        for (position, rule) in rules {
+            let Some(Some((kind, first))) = self.gone.get(&position) else { continue };
             let mut other = *first;
             while let Some(Some((_, next))) = self.gone.get(&other) {
                 other = *next;
             }
-            if let (Some(rule), Some(other)) = (rules.get(position), rules.get(&other)) {
-                findings.push(finding(*kind, rule, other));
+            if let Some(other) = self.set.rule(other) {
+                findings.push((position, finding(*kind, rule, other)));
             }
         }
         findings

@@ -15,6 +15,7 @@ use super::week;
 use super::words::{Language, Words};
 use crate::cidr::{Cidr, widen};
 use crate::condition::{Operand, Order, Test};
+use crate::schema::{AttributeType, ScalarType};
 use crate::value::{Value, View};
 
 /// A set of states of an attribute. Narrowing never takes out a state that the narrowed set should hold.
@@ -57,16 +58,6 @@ struct Lists<'a> {
     addresses: Option<ValueItems<'a>>,
     /// The roles and teams of a principal: texts even where there are none.
     names: Option<TextItems<'a>>,
-}
-
-/// Types an attribute may have, for those who know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Text,
-    Integer,
-    Bool,
-    Time,
-    Address,
 }
 
 fn whole_numbers() -> Ranges {
@@ -178,23 +169,27 @@ impl<'a> Domain<'a> {
         domain
     }
 
-    /// A value of one type, or a list of them, which may be missing or not; never one of another type.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for those who know types"))]
-    pub(crate) fn of_kind(kind: Kind, list: bool, missing: bool) -> Self {
+    /// Missing, or of this type.
+    pub(crate) fn typed(kind: &'a AttributeType) -> Self {
         let (all, mut domain) = (Self::anything(), Self::nothing());
-        domain.missing = missing;
-        domain.lists.empty = list;
-        match (kind, list) {
-            (Kind::Text, false) => domain.text = all.text,
-            (Kind::Integer, false) => domain.ints = all.ints,
-            (Kind::Bool, false) => domain.bools = all.bools,
-            (Kind::Time, false) => domain.times = all.times,
-            (Kind::Address, false) => (domain.v4, domain.v6) = (all.v4, all.v6),
-            (Kind::Text, true) => domain.lists.texts = all.lists.texts,
-            (Kind::Integer, true) => domain.lists.ints = all.lists.ints,
-            (Kind::Bool, true) => domain.lists.bools = all.lists.bools,
-            (Kind::Time, true) => domain.lists.times = all.lists.times,
-            (Kind::Address, true) => domain.lists.addresses = all.lists.addresses,
+        domain.missing = true;
+        domain.lists.empty = kind.list;
+        match (kind.scalar, kind.list) {
+            (ScalarType::String, false) => domain.text = all.text,
+            (ScalarType::Integer, false) => {
+                domain.ints = Ranges::between(i128::from(kind.min), i128::from(kind.max));
+            }
+            (ScalarType::Boolean, false) => domain.bools = all.bools,
+            (ScalarType::Timestamp, false) => domain.times = all.times,
+            (ScalarType::Ip, false) => (domain.v4, domain.v6) = (all.v4, all.v6),
+            (ScalarType::String, true) => domain.lists.texts = all.lists.texts,
+            (ScalarType::Integer, true) => domain.lists.ints = all.lists.ints,
+            (ScalarType::Boolean, true) => domain.lists.bools = all.lists.bools,
+            (ScalarType::Timestamp, true) => domain.lists.times = all.lists.times,
+            (ScalarType::Ip, true) => domain.lists.addresses = all.lists.addresses,
+        }
+        if !kind.values.is_empty() && !kind.list {
+            domain.among(&kind.values, Answers { yes: true, no: false });
         }
         domain
     }

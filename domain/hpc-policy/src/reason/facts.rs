@@ -18,19 +18,16 @@ pub(super) const KINDS: [PrincipalKind; 3] =
 
 /// What is known of attributes before any rule is read, such as the types that a schema gives them.
 pub(crate) trait Knowledge {
-    /// What the attribute can be, or `None` if it can be anything. Asked for attributes that callers add, never for those
-    /// that every request has.
-    fn domain<'a>(&self, source: &Source) -> Option<Domain<'a>>;
+    /// Keeps of a domain what the attribute can be.
+    fn narrow<'a>(&'a self, source: &Source, domain: &mut Domain<'a>);
 }
 
-/// Nothing is known of attributes that callers add.
+/// Nothing is known but what holds for every request that can be judged.
 #[derive(Debug)]
 pub(crate) struct OnlyBuiltIn;
 
 impl Knowledge for OnlyBuiltIn {
-    fn domain<'a>(&self, _: &Source) -> Option<Domain<'a>> {
-        None
-    }
+    fn narrow<'a>(&'a self, _: &Source, _: &mut Domain<'a>) {}
 }
 
 /// A set of requests: each attribute is in its domain, and each pair that is compared stands as it should.
@@ -75,20 +72,10 @@ impl<'a> Facts<'a> {
     /// What the attribute may be.
     pub(crate) fn domain(&mut self, source: &'a Source) -> &mut Domain<'a> {
         let knowledge = self.knowledge;
-        self.domains.entry(source).or_insert_with(|| match source {
-            Source::PrincipalId | Source::ResourceType | Source::Action => Domain::text(Form::Name, false),
-            Source::PrincipalType => {
-                let mut domain = Domain::text(Form::Name, false);
-                let mut kinds = Words::default();
-                KINDS.iter().for_each(|kind| kinds.add_name(kind.as_str()));
-                domain.keep_text(&Rc::new(kinds), true);
-                domain
-            }
-            Source::ResourceId => Domain::text(Form::Path, false),
-            Source::PrincipalSpiffeId => Domain::text(Form::Spiffe, true),
-            Source::PrincipalRoles | Source::PrincipalTeams => Domain::names(),
-            Source::Now => Domain::instant(),
-            _ => knowledge.domain(source).unwrap_or_else(Domain::anything),
+        self.domains.entry(source).or_insert_with(|| {
+            let mut domain = every(source);
+            knowledge.narrow(source, &mut domain);
+            domain
         })
     }
 
@@ -171,6 +158,27 @@ impl<'a> Facts<'a> {
         let known = self.relations.entry(Relation { how, left, right }).or_insert(u8::MAX);
         *known &= ways;
         *known != 0
+    }
+}
+
+/// What the attribute can be in any request that can be judged.
+fn every<'a>(source: &Source) -> Domain<'a> {
+    match source {
+        Source::PrincipalId | Source::ResourceType | Source::Action => Domain::text(Form::Name, false),
+        Source::PrincipalType => {
+            let mut domain = Domain::text(Form::Name, false);
+            let mut kinds = Words::default();
+            KINDS.iter().for_each(|kind| kinds.add_name(kind.as_str()));
+            domain.keep_text(&Rc::new(kinds), true);
+            domain
+        }
+        Source::ResourceId => Domain::text(Form::Path, false),
+        Source::PrincipalSpiffeId => Domain::text(Form::Spiffe, true),
+        Source::PrincipalRoles | Source::PrincipalTeams => Domain::names(),
+        Source::Now => Domain::instant(),
+        Source::Principal(_) | Source::Resource(_) | Source::ActionAttribute(_) | Source::Context(_) => {
+            Domain::anything()
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod facts;
 mod members;
 mod pattern;
 mod ranges;
+mod schema;
 mod scope;
 mod versions;
 mod week;

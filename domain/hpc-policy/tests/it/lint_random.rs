@@ -114,6 +114,11 @@ fn yaml(rules: &BTreeMap<usize, Rule>) -> (String, Lines) {
     (out.text, lines)
 }
 
+const SCHEMA: &str = "apiVersion: policy.horizon.dev/v1\nkind: PolicySchema\nmetadata: {name: s}\nspec:\n  attributes:\n    \
+    - {name: context.a, type: integer, min: 0, max: 3}\n    - {name: context.b, type: string, values: [p, q, p/q]}\n    \
+    - {name: principal.x, type: list, items: integer}\n    - {name: resource.y, type: ip}\n  \
+    actions: [{name: read}, {name: write}]\n";
+
 fn load(text: &str, includes: bool) -> PolicySet {
     let groups = if includes { format!("{GROUPS}{INCLUDES}") } else { GROUPS.to_owned() };
     PolicySet::parse_documents([("g.yaml", groups.as_str()), ("p.yaml", text)])
@@ -129,7 +134,7 @@ fn without(rules: &BTreeMap<usize, Rule>, lines: &Lines, report: &LintReport) ->
     for finding in &report.findings {
         let number: usize = finding.rule[1..].parse().unwrap();
         let rule = &rules[&number];
-        if finding.kind.rule_is_removable() {
+        if finding.rule_is_removable() {
             kept.remove(&number);
         }
         let wanted = |path: &[usize]| match finding.kind {
@@ -408,6 +413,21 @@ fn value() -> impl Strategy<Value = Option<Value>> {
 }
 
 fn request() -> impl Strategy<Value = EvaluationContext> {
+    request_with([value().boxed(), value().boxed(), value().boxed(), value().boxed()])
+}
+
+/// Mostly one that keeps to [`SCHEMA`].
+fn typed_request() -> impl Strategy<Value = EvaluationContext> {
+    let number = proptest::option::weighted(0.9, (0..=3_i64).prop_map(Value::from));
+    let text = proptest::option::weighted(0.9, pick(&["p", "q", "p/q"]).prop_map(Value::from));
+    let list = proptest::option::of(prop::collection::vec(0..3_i64, 0..3).prop_map(Value::from));
+    let ips = ["10.0.0.1", "::ffff:10.0.0.1", "::1", "11.0.0.1"];
+    let ip =
+        proptest::option::of(proptest::sample::select(ips.map(|ip| Value::Ip(ip.parse().unwrap())).to_vec()));
+    request_with([number.boxed(), text.boxed(), list.boxed(), ip.boxed()])
+}
+
+fn request_with(attributes: [BoxedStrategy<Option<Value>>; 4]) -> impl Strategy<Value = EvaluationContext> {
     let who = (
         pick(&[PrincipalKind::User, PrincipalKind::User, PrincipalKind::Service, PrincipalKind::Agent]),
         pick(&["ann", "bob", "eve"]),
@@ -427,7 +447,7 @@ fn request() -> impl Strategy<Value = EvaluationContext> {
         "2026-11-02T23:30:00Z",
         "2026-11-07T21:00:00Z",
     ]));
-    (who, what, prop::array::uniform4(value()), times).prop_map(
+    (who, what, attributes, times).prop_map(
         |((kind, id, roles, teams, spiffe_id), (resource_type, resource_id, action), [a, b, x, y], now)| {
             let mut principal = Principal::new(kind, id);
             principal = roles.into_iter().fold(principal, Principal::with_role);
@@ -546,4 +566,106 @@ fn the_random_rules_have_something_of_everything() {
     ] {
         assert!(found.get(&kind).is_some_and(|count| *count >= 10), "{kind}: {found:?}");
     }
+}
+
+/// Comparisons that the schema lets pass.
+fn typed_leaf() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => (pick(&["eq", "ne", "lt", "lte", "gt", "gte"]), 0..=3_i64).prop_filter_map("impossible", |(op, value)| {
+            let possible = !matches!((op, value), ("lt", 0) | ("gt", 3));
+            possible.then(|| format!("{{attribute: context.a, op: {op}, value: {value}}}"))
+        }),
+        3 => (pick(&["eq", "ne"]), pick(&["p", "q", "p/q"]))
+            .prop_map(|(op, value)| format!("{{attribute: context.b, op: {op}, value: {value}}}")),
+        2 => (pick(&["starts_with", "ends_with", "contains"]), pick(&["p", "q"]))
+            .prop_map(|(op, value)| format!("{{attribute: context.b, op: {op}, value: {value}}}")),
+        2 => pick(&["op: in, value: [p, q]", "op: not_in, value: [p, q, p/q]", "op: glob, value: 'p*'", "op: not_in, value: [q]"])
+            .prop_map(|rest| format!("{{attribute: context.b, {rest}}}")),
+        1 => (pick(&["0", "1"])).prop_map(|value| format!("{{attribute: principal.x, op: contains, value: {value}}}")),
+        1 => pick(&["op: cidr, value: 10.0.0.0/8", "op: ne, value: {ip: 10.0.0.1}", "op: exists", "op: exists, value: false"])
+            .prop_map(|rest| format!("{{attribute: resource.y, {rest}}}")),
+        1 => (pick(&["context.a", "context.b"]), any::<bool>())
+            .prop_map(|(path, there)| format!("{{attribute: {path}, op: exists, value: {there}}}")),
+    ]
+}
+
+fn typed_rules() -> impl Strategy<Value = BTreeMap<usize, Rule>> {
+    let condition = typed_leaf().prop_map(Cond::Leaf).prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..4).prop_map(Cond::Any),
+            prop::collection::vec(inner.clone(), 1..3).prop_map(Cond::All),
+            inner.prop_map(|one| Cond::Not(Box::new(one))),
+        ]
+    });
+    let rule = (
+        prop::bool::weighted(0.4),
+        pick(&PRINCIPALS[..4]),
+        prop::collection::vec(pick(&["read", "write", "'**'", "'re*'"]), 1..3),
+        prop::collection::vec(condition, 1..4),
+    );
+    prop::collection::vec(rule, 1..5).prop_map(|rules| {
+        let whole = |(deny, who, actions, conditions)| Rule {
+            deny,
+            principals: vec![who],
+            resources: vec![RESOURCES[1]],
+            actions,
+            conditions,
+            obligations: "",
+        };
+        rules.into_iter().map(whole).enumerate().collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// What is found given the schema is so for every request that keeps to it, and for those alone: the rest must hold for
+    /// all.
+    #[test]
+    fn what_lint_finds_given_a_schema_is_so(rules in typed_rules(), requests in prop::collection::vec(prop_oneof![request(), typed_request()], 96)) {
+        let (text, lines) = yaml(&rules);
+        let load = |text: &str| PolicySet::parse_documents([("p.yaml", text), ("s.yaml", SCHEMA)]);
+        // Some comparisons below `not` the schema refuses.
+        let Ok(set) = load(&text) else { return Ok(()) };
+        let report = lint(&set);
+        prop_assert!(report.complete);
+        // For requests that keep to the schema everything that was found may go.
+        let mut all = report.clone();
+        all.findings.iter_mut().for_each(|finding| finding.given_schema = false);
+        let plain = LintReport {
+            findings: report.findings.iter().filter(|finding| !finding.given_schema).cloned().collect(),
+            ..report.clone()
+        };
+        for (found, only_typed) in [(&all, true), (&plain, false)] {
+            let kept = without(&rules, &lines, found);
+            let rest = if kept.is_empty() { PolicySet::deny_all() } else { load(&yaml(&kept).0).unwrap() };
+            for request in &requests {
+                if only_typed && set.schema().check(request).is_err() {
+                    continue;
+                }
+                prop_assert_eq!(
+                    set.decide(request), rest.decide(request), "{}\n{:#?}\n{:?}", text, found.findings, request
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_random_typed_rules_and_requests_have_something_of_everything() {
+    let mut runner = TestRunner::deterministic();
+    let (mut given, mut plain, mut typed) = (0, 0, 0);
+    for _ in 0..300 {
+        let (text, _) = yaml(&typed_rules().new_tree(&mut runner).unwrap().current());
+        let Ok(set) = PolicySet::parse_documents([("p.yaml", text.as_str()), ("s.yaml", SCHEMA)]) else {
+            continue;
+        };
+        for finding in lint(&set).findings {
+            if finding.given_schema { given += 1 } else { plain += 1 }
+        }
+        let request = typed_request().new_tree(&mut runner).unwrap().current();
+        typed += usize::from(set.schema().check(&request).is_ok());
+    }
+    println!("{given} given the schema, {plain} without, {typed} requests keep to it");
+    assert!(given >= 30 && plain >= 50 && typed >= 50, "{given} {plain} {typed}");
 }
