@@ -41,7 +41,9 @@ pub struct LintReport {
 ///
 /// - principals, resources, actions and every operator on one attribute, exactly, but for pre-releases in `semver`;
 /// - two attributes compared by `value_from`: only that the same comparison, or its opposite, stands elsewhere too;
-/// - one rule against another, never against several rules together.
+/// - one rule against another, never against several rules together;
+/// - where the set has a [`Schema`](crate::Schema), more that holds only for requests that keep to it, marked
+///   [`given_schema`](Finding::given_schema).
 ///
 /// ```
 /// use hpc_policy::{FindingKind, PolicySet, lint};
@@ -173,5 +175,39 @@ mod tests {
             assert!(steps > 100 || !cut.complete, "{steps}");
             assert!(cut.findings.iter().all(|finding| whole.findings.contains(finding)), "{steps}");
         }
+    }
+
+    /// Rules that have as many alternatives as there may be, none of which can hold with the others.
+    #[test]
+    fn hard_rules_take_bounded_work() {
+        let mut text =
+            "apiVersion: policy.horizon.dev/v1\nkind: Policy\nmetadata: {name: p}\nspec:\n  rules:\n"
+                .to_owned();
+        let hard = |number: usize| {
+            // More attributes than values, and all different: only trying everything would show that there is no way.
+            let mut conditions = format!("{{attribute: context.b, op: ne, value: {number}}}");
+            for attribute in 0..5 {
+                let each = (0..4)
+                    .map(|value| format!("{{attribute: context.a{attribute}, op: eq, value: {value}}}, "));
+                conditions += &format!(", {{any: [{}]}}", each.collect::<String>());
+                for other in 0..attribute {
+                    conditions += &format!(
+                        ", {{attribute: context.a{attribute}, op: ne, value_from: context.a{other}}}"
+                    );
+                }
+            }
+            format!(
+                "    - {{name: r{number}, effect: allow, principals: [{{type: any}}], resources: [{{type: t, id: t}}], \
+                 actions: [use], conditions: [{conditions}]}}\n"
+            )
+        };
+        (0..40).for_each(|number| text.push_str(&hard(number)));
+        let set = PolicySet::parse_documents([("p", text)]).unwrap();
+        // Each proof stops at its own limit, and all of them at the common one.
+        let whole = within(&set, WIDE);
+        assert!(!whole.complete && whole.findings.is_empty() && whole.steps < 5_000_000, "{}", whole.steps);
+        let cut = within(&set, Limits { steps: 100_000, ..WIDE });
+        assert!(!cut.complete && cut.findings.is_empty());
+        assert_eq!(cut.steps, 100_000);
     }
 }

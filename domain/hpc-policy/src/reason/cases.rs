@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::Truths;
 use super::budget::Budget;
 use super::facts::Facts;
-use crate::condition::Condition;
+use crate::condition::{Condition, Leaf};
 use crate::limits::REASON_CASES_MAX;
 
 /// What a branch costs, and each attribute that is known in it, beside the comparisons.
@@ -19,8 +19,6 @@ pub(crate) enum Goal<'a> {
     One(&'a Condition, Truths),
     /// The conjunction comes out as one of these.
     All(&'a [Condition], Truths),
-    /// The disjunction comes out as one of these.
-    Any(&'a [Condition], Truths),
 }
 
 /// The cases in which all `goals` are reached: at most [`REASON_CASES_MAX`], the last of which may leave goals out.
@@ -44,7 +42,7 @@ pub(crate) fn possible<'a>(facts: &Facts<'a>, goals: &[Goal<'a>], budget: &Budge
 /// A choice between several lists of goals.
 type Choice<'a> = Vec<Vec<Goal<'a>>>;
 
-/// What cannot be chosen comes first, so that fewer choices are left.
+/// Visits every case, as long as there are branches left.
 fn explore<'a>(
     mut facts: Facts<'a>,
     mut goals: Vec<Goal<'a>>,
@@ -53,43 +51,79 @@ fn explore<'a>(
     branches: &mut usize,
     visit: &mut impl FnMut(Facts<'a>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
+    loop {
+        if !conjunction(&mut facts, &mut goals, &mut choices, budget) {
+            return ControlFlow::Continue(());
+        }
+        // What is plainly impossible by now is no way any more.
+        for choice in &mut choices {
+            choice.retain(|way| match way.as_slice() {
+                [one] => comparison(*one).is_none_or(|(leaf, wanted)| facts.admits(leaf, wanted, budget)),
+                _ => true,
+            });
+        }
+        // The choice with the fewest ways first; with none there is no case, and with one there is nothing to choose.
+        let narrowest = (0..choices.len()).min_by_key(|index| choices.get(*index).map_or(0, Vec::len));
+        let Some(narrowest) = narrowest else { return visit(facts) };
+        let mut choice = choices.swap_remove(narrowest);
+        if choice.len() <= 1 {
+            match choice.pop() {
+                Some(way) => goals = way,
+                None => return ControlFlow::Continue(()),
+            }
+            continue;
+        }
+        for way in choice {
+            if *branches == 0 || !budget.take(BRANCH_STEPS + facts.domains().count() as u64 * DOMAIN_STEPS) {
+                budget.note_cut();
+                return visit(facts);
+            }
+            *branches -= 1;
+            explore(facts.clone(), way, choices.clone(), budget, branches, visit)?;
+        }
+        return ControlFlow::Continue(());
+    }
+}
+
+/// Reaches all `goals` between which nothing is to be chosen; false if that cannot be.
+fn conjunction<'a>(
+    facts: &mut Facts<'a>,
+    goals: &mut Vec<Goal<'a>>,
+    choices: &mut Vec<Choice<'a>>,
+    budget: &Budget,
+) -> bool {
     while let Some(goal) = goals.pop() {
+        let possible = match goal {
+            // Work that is not done narrows nothing.
+            Goal::One(Condition::Leaf(leaf), wanted) => !budget.take(1) || facts.narrow(leaf, wanted, budget),
+            Goal::One(Condition::Not(inner), wanted) => {
+                goals.push(Goal::One(inner, wanted.negated()));
+                true
+            }
+            Goal::One(Condition::All(inner), wanted) => {
+                list(inner, wanted, Truths::TRUE, Truths::FALSE, goals, choices)
+            }
+            Goal::All(inner, wanted) => list(inner, wanted, Truths::TRUE, Truths::FALSE, goals, choices),
+            Goal::One(Condition::Any(inner), wanted) => {
+                list(inner, wanted, Truths::FALSE, Truths::TRUE, goals, choices)
+            }
+        };
+        if !possible {
+            return false;
+        }
+    }
+    true
+}
+
+/// The single comparison that a goal is about, if it is.
+fn comparison(mut goal: Goal<'_>) -> Option<(&Leaf, Truths)> {
+    loop {
         match goal {
-            Goal::One(Condition::Leaf(leaf), wanted) => {
-                if !budget.take(1) {
-                    return visit(facts);
-                }
-                if !facts.narrow(leaf, wanted, budget) {
-                    return ControlFlow::Continue(());
-                }
-            }
-            Goal::One(Condition::Not(inner), wanted) => goals.push(Goal::One(inner, wanted.negated())),
-            Goal::One(Condition::All(inner), wanted) => goals.push(Goal::All(inner, wanted)),
-            Goal::One(Condition::Any(inner), wanted) => goals.push(Goal::Any(inner, wanted)),
-            Goal::All(inner, wanted) => {
-                if !list(inner, wanted, Truths::TRUE, Truths::FALSE, &mut goals, &mut choices) {
-                    return ControlFlow::Continue(());
-                }
-            }
-            Goal::Any(inner, wanted) => {
-                if !list(inner, wanted, Truths::FALSE, Truths::TRUE, &mut goals, &mut choices) {
-                    return ControlFlow::Continue(());
-                }
-            }
+            Goal::One(Condition::Leaf(leaf), wanted) => return Some((leaf, wanted)),
+            Goal::One(Condition::Not(inner), wanted) => goal = Goal::One(inner, wanted.negated()),
+            _ => return None,
         }
     }
-    // The choice with the fewest ways first.
-    let narrowest = (0..choices.len()).min_by_key(|index| choices.get(*index).map_or(0, Vec::len));
-    let Some(narrowest) = narrowest else { return visit(facts) };
-    for goals in choices.swap_remove(narrowest) {
-        if *branches == 0 || !budget.take(BRANCH_STEPS + facts.domains().count() as u64 * DOMAIN_STEPS) {
-            budget.note_cut();
-            return visit(facts);
-        }
-        *branches -= 1;
-        explore(facts.clone(), goals, choices.clone(), budget, branches, visit)?;
-    }
-    ControlFlow::Continue(())
 }
 
 /// A conjunction is true if all parts are `even`, true, and false if one is `odd`, false; a disjunction the other way

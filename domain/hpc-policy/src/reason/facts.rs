@@ -46,6 +46,18 @@ struct Relation<'a> {
     right: &'a Source,
 }
 
+/// What the left one of a pair must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    Same,
+    Less,
+    Greater,
+    /// An item of the right one.
+    Item,
+    /// A list that holds the right one.
+    Holder,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum How {
     Equal,
@@ -83,12 +95,20 @@ impl<'a> Facts<'a> {
         self.domains.iter().map(|(source, domain)| (*source, domain))
     }
 
-    /// Pairs of attributes that must be the same.
-    pub(crate) fn same(&self) -> impl Iterator<Item = (&'a Source, &'a Source)> {
-        let same = |(relation, ways): (&Relation<'a>, &u8)| {
-            (relation.how == How::Equal && *ways == SAME).then_some((relation.left, relation.right))
-        };
-        self.relations.iter().filter_map(same)
+    /// How pairs of attributes must stand to each other, where a single way is left.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&'a Source, Need, &'a Source)> {
+        self.relations.iter().filter_map(|(relation, ways)| {
+            let need = match (relation.how, *ways & !NO_TRUTH) {
+                (How::Equal | How::StartsWith | How::EndsWith, SAME) => Need::Same,
+                (How::Order, ways) if ways & SAME != 0 => Need::Same,
+                (How::Order, LESS) => Need::Less,
+                (How::Order, GREATER) => Need::Greater,
+                (How::In, SAME) => Need::Item,
+                (How::Contains, SAME) => Need::Holder,
+                _ => return None,
+            };
+            Some((relation.left, need, relation.right))
+        })
     }
 
     /// Whether the attribute may be anything that its domain holds.
@@ -115,6 +135,13 @@ impl<'a> Facts<'a> {
             }
         }
         self.relate(&leaf.test, source, other, wanted)
+    }
+
+    /// Whether `leaf` alone may come out as one of `wanted`, the other attribute of a pair aside.
+    pub(crate) fn admits(&mut self, leaf: &'a Leaf, wanted: Truths, budget: &Budget) -> bool {
+        let mut domain = self.domain(leaf.path.source()).clone();
+        domain.narrow(&leaf.test, wanted);
+        domain.is_possible(budget)
     }
 
     fn relate(&mut self, test: &Test, left: &'a Source, right: &'a Source, wanted: Truths) -> bool {

@@ -368,9 +368,9 @@ mod tests {
     fn bytes_that_no_pattern_names_are_not_forgotten() {
         let (everything, ends) = (pattern("**").unwrap(), pattern("**a").unwrap());
         let budget = Budget::new(u64::MAX);
-        let found = search(Form::Free, &[&[everything.clone()]], &[&ends], &budget);
+        let found = search(Form::Free, &[std::slice::from_ref(&everything)], &[&ends], &budget);
         assert_eq!(found, Found::Maybe(Some(String::new())));
-        let found = search(Form::Name, &[&[everything.clone()]], &[&ends], &budget);
+        let found = search(Form::Name, &[std::slice::from_ref(&everything)], &[&ends], &budget);
         assert_eq!(found, Found::Maybe(Some("b".to_owned())));
         assert_eq!(search(Form::Path, &[&[ends]], &[&everything], &budget), Found::Nothing);
     }

@@ -1,7 +1,7 @@
 //! A request out of facts: what could be asked for them to hold.
 
 use super::budget::Budget;
-use super::facts::Facts;
+use super::facts::{Facts, Need};
 use crate::context::{EvaluationContext, Principal, PrincipalKind, Resource};
 use crate::path::Source;
 use crate::value::Value;
@@ -35,15 +35,37 @@ pub(crate) fn witness(facts: &Facts<'_>, budget: &Budget) -> Option<EvaluationCo
             _ => {}
         }
     }
-    // Of two attributes that must be the same, one takes the value of the other.
-    for (left, right) in facts.same() {
-        let value = |source| context.lookup_source(source).map(|(view, _)| view.to_value());
-        let (left_value, right_value) = (value(left), value(right));
-        match (left_value, right_value) {
-            (_, Some(value)) if context.replace_source(left, value.clone()) => {}
-            (Some(value), _) => _ = context.replace_source(right, value),
-            _ => {}
-        }
+    for (left, need, right) in facts.pairs() {
+        fit(&mut context, left, need, right);
     }
     context.check().is_ok().then_some(context)
+}
+
+/// Of two attributes that are compared, gives one a value that fits the other's.
+fn fit(context: &mut EvaluationContext, left: &Source, need: Need, right: &Source) {
+    let value = |source| context.lookup_source(source).map(|(view, _)| view.to_value());
+    let (has_left, has_right) = (value(left), value(right));
+    let next = |value: Value, step: i64| match value {
+        Value::Integer(number) => Value::Integer(number.saturating_add(step)),
+        other => other,
+    };
+    let for_left = has_right.map(|value| match need {
+        Need::Same | Need::Item => value,
+        Need::Less => next(value, -1),
+        Need::Greater => next(value, 1),
+        Need::Holder => Value::List(vec![value]),
+    });
+    // The left one of a built-in attribute stays as it is; then the right one has to fit.
+    if need != Need::Item && for_left.is_some_and(|value| context.replace_source(left, value)) {
+        return;
+    }
+    if let Some(value) = has_left {
+        let for_right = match need {
+            Need::Same | Need::Holder => value,
+            Need::Less => next(value, 1),
+            Need::Greater => next(value, -1),
+            Need::Item => Value::List(vec![value]),
+        };
+        context.replace_source(right, for_right);
+    }
 }
