@@ -382,4 +382,22 @@ mod tests {
         assert_eq!(search(Form::Free, &[&[left], &[right]], &[], &budget), Found::Maybe(None));
         assert!(budget.was_cut());
     }
+
+    #[test]
+    fn as_many_steps_as_the_limit_says() {
+        let sources =
+            ["**a**b**c**d**", "**e**f**g**h**", "**i**j**k**l**", "**m**n**o**p**", "**q**r**s**t**"];
+        let patterns: Vec<Pattern> = sources.iter().map(|source| pattern(source).unwrap()).collect();
+        let each: Vec<&[Pattern]> = patterns.iter().map(std::slice::from_ref).collect();
+        let budget = Budget::new(u64::MAX);
+        // Five places in each pattern: 625 steps of four side by side, and 3,125 of five.
+        let found = search(Form::Free, &each[..4], &[], &budget);
+        assert_eq!(found, Found::Maybe(Some("abcdefghijklmnop".to_owned())));
+        assert!(!budget.was_cut());
+        assert_eq!(search(Form::Free, &each, &[], &budget), Found::Maybe(None));
+        assert!(budget.was_cut());
+        // A longer pattern is not walked at all.
+        let long = "x".repeat(TOKENS_MAX + 1);
+        assert_eq!(search(Form::Free, &[&[Pattern::literal(&long)]], &[], &budget), Found::Maybe(None));
+    }
 }

@@ -536,7 +536,7 @@ fn try_findings(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(ProptestConfig::with_cases(700))]
 
     #[test]
     fn what_lint_finds_is_so((rules, includes) in rules(), requests in prop::collection::vec(request(), 48)) {
@@ -549,7 +549,7 @@ fn the_random_rules_have_something_of_everything() {
     let mut runner = TestRunner::deterministic();
     let strategy = (rules(), prop::collection::vec(request(), 24));
     let mut found: BTreeMap<FindingKind, usize> = BTreeMap::new();
-    for _ in 0..600 {
+    for _ in 0..250 {
         let ((rules, includes), requests) = strategy.new_tree(&mut runner).unwrap().current();
         let report = try_findings(&rules, includes, &requests).unwrap_or_else(|error| panic!("{error}"));
         report.findings.iter().for_each(|finding| *found.entry(finding.kind).or_default() += 1);
@@ -564,7 +564,7 @@ fn the_random_rules_have_something_of_everything() {
         FindingKind::DeadAlternative,
         FindingKind::NeedlessCondition,
     ] {
-        assert!(found.get(&kind).is_some_and(|count| *count >= 10), "{kind}: {found:?}");
+        assert!(found.get(&kind).is_some_and(|count| *count >= 5), "{kind}: {found:?}");
     }
 }
 
@@ -617,7 +617,7 @@ fn typed_rules() -> impl Strategy<Value = BTreeMap<usize, Rule>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig::with_cases(250))]
 
     /// What is found given the schema is so for every request that keeps to it, and for those alone: the rest must hold for
     /// all.
