@@ -105,6 +105,10 @@
 //! the name begins with `min_`), booleans are or-ed, strings are collected. Whoever enforces decisions calls
 //! [`Decision::deny_unless_understood`].
 //!
+//! # Rules that do nothing
+//!
+//! [`lint()`] finds rules and conditions that can never make a difference, each with a proof that holds for every request.
+//!
 //! # Features
 //!
 //! - `serde` (default): `Serialize` on [`Decision`] and everything inside it, and on [`CaseResult`]; both ways on

@@ -180,7 +180,7 @@ impl Finding {
     }
 
     /// The same, known only of requests that keep to the schema.
-    pub(super) fn given_schema(mut self) -> Self {
+    pub(super) fn only_given_schema(mut self) -> Self {
         self.given_schema = true;
         self.problem.insert_str(0, "in requests that keep to the schema, ");
         self

@@ -92,7 +92,7 @@ fn within(set: &PolicySet, limits: Limits) -> LintReport {
         // than without it, and then not everything that was found could go together.
         let before: BTreeSet<u32> = found.iter().map(|(position, _)| *position).collect();
         let more = pass(set, set.schema(), &before, &mut pairs, &budget);
-        found.extend(more.into_iter().map(|(position, finding)| (position, finding.given_schema())));
+        found.extend(more.into_iter().map(|(position, finding)| (position, finding.only_given_schema())));
     }
     let mut findings: Vec<Finding> = found.into_iter().map(|(_, finding)| finding).collect();
     findings.extend(set.compiled().flat_map(|(_, rule)| entities::unknown(rule, set.entities())));

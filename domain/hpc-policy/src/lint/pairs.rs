@@ -44,14 +44,18 @@ impl<'a> Pairs<'a> {
             // Without an example there is no short list of rules to compare with.
             return self.budget.note_cut();
         };
-        let shadowed = rule.effect == Effect::Allow;
-        let looks =
-            [(shadowed, Effect::Deny, FindingKind::Shadowed), (true, rule.effect, FindingKind::Redundant)];
-        for (_, effect, kind) in looks.into_iter().filter(|(look, ..)| *look) {
-            if let Some(other) = self.find(position, rule, effect, alone, &example) {
-                self.gone.insert(position, Some((kind, other)));
-                return;
+        let looks: &[(Effect, FindingKind)] = match rule.effect {
+            Effect::Allow => {
+                &[(Effect::Deny, FindingKind::Shadowed), (Effect::Allow, FindingKind::Redundant)]
             }
+            Effect::Deny => &[(Effect::Deny, FindingKind::Redundant)],
+        };
+        let found = looks.iter().find_map(|(effect, kind)| {
+            let other = self.find(position, rule, *effect, alone, &example)?;
+            Some((*kind, other))
+        });
+        if found.is_some() {
+            self.gone.insert(position, found);
         }
     }
 

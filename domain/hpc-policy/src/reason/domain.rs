@@ -659,7 +659,9 @@ mod tests {
         }
     }
 
-    const RESTS: [&str; 34] = [
+    const RESTS: [&str; 35] = [
+        // Every release, and no pre-release.
+        "op: semver, value: '*'",
         "op: eq, value: 1",
         "op: ne, value: 1",
         "op: eq, value: p",
