@@ -53,6 +53,10 @@ impl Glob {
         Ok(Self { source: source.into(), separator, tokens: tokens.into() })
     }
 
+    pub(crate) fn separator(&self) -> u8 {
+        self.separator
+    }
+
     pub(crate) fn source(&self) -> &str {
         &self.source
     }

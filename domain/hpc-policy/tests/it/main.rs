@@ -13,6 +13,8 @@ mod entities;
 mod examples;
 mod explain;
 mod groups;
+mod lint;
+mod lint_random;
 mod operators;
 mod record;
 mod reference;
