@@ -105,6 +105,7 @@
 //! - `serde` (default): `Serialize` on [`Decision`] and everything inside it, and on [`CaseResult`]; both ways on
 //!   [`QuestionRecord`] and [`RecordedDecision`].
 
+pub mod analysis;
 mod bundle;
 mod cases;
 mod cidr;
@@ -144,6 +145,10 @@ mod time_window;
 mod value;
 mod yaml;
 
+pub use analysis::{
+    Coverage, DiffProgress, DiffReport, Direction, Example, FlipGroup, Gap, Outcome, Part, Responsible,
+    RulePlace, diff, diff_with,
+};
 pub use bundle::{
     Accepted, BUNDLE_FORMAT, BundleError, BundleInfo, VerifiedBundle, create_bundle, verify_bundle,
 };

@@ -258,6 +258,32 @@ impl PolicySet {
         about.filter_map(|position| inner.rule(position))
     }
 
+    /// All rules as they are compiled, in order of their positions.
+    pub(crate) fn compiled(&self) -> impl Iterator<Item = &Rule> {
+        self.inner.policies.iter().flat_map(|policy| policy.compiled().iter())
+    }
+
+    /// Positions of the rules whose action, resource and principal match, ascending.
+    pub(crate) fn in_scope(&self, context: &EvaluationContext) -> Vec<u32> {
+        let mut found = Vec::new();
+        for rules in [&self.inner.denies, &self.inner.allows] {
+            let _ = rules.visit(context, &mut |position| {
+                if self.inner.rule(position).is_some_and(|rule| rule.is_in_scope(context)) {
+                    found.push(position);
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The rules at these positions.
+    pub(crate) fn rules_in_scope(&self, context: &EvaluationContext) -> Vec<&Rule> {
+        self.in_scope(context).into_iter().filter_map(|position| self.inner.rule(position)).collect()
+    }
+
     /// Content digest of all documents and their names, 64 hexadecimal digits. Every decision carries it.
     #[must_use]
     pub fn digest(&self) -> &str {

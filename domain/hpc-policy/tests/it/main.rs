@@ -9,11 +9,13 @@
 
 mod bad_input;
 mod bundle;
+mod diff;
 mod entities;
 mod examples;
 mod explain;
 mod groups;
 mod operators;
+mod random;
 mod record;
 mod reference;
 mod replay;

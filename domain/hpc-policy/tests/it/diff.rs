@@ -1,0 +1,78 @@
+//! Comparisons of two sets: what is reported is real, and what a complete report leaves out is not there.
+
+use hpc_policy::{
+    Decision, Direction, EvaluationContext, PolicySet, Value, Verdict, diff, parse_cases, run_cases,
+};
+use proptest::prelude::*;
+
+use crate::random::{self, requests, rules};
+
+fn obligations(decision: Decision) -> std::collections::BTreeMap<String, Value> {
+    decision.obligations
+}
+
+/// Which way a request's decision changes, if it does.
+fn flip(old: &PolicySet, new: &PolicySet, context: &EvaluationContext) -> Option<Direction> {
+    match (old.decide(context), new.decide(context)) {
+        (Verdict::Deny, Verdict::Allow) => Some(Direction::DenyToAllow),
+        (Verdict::Allow, Verdict::Deny) => Some(Direction::AllowToDeny),
+        (Verdict::Allow, Verdict::Allow) => (obligations(old.evaluate(context))
+            != obligations(new.evaluate(context)))
+        .then_some(Direction::Obligations),
+        (Verdict::Deny, Verdict::Deny) => None,
+    }
+}
+
+/// `new` is `old` with some rules left out, and some others put in.
+fn pairs() -> impl Strategy<Value = (Vec<String>, Vec<String>)> {
+    (rules(1..5), rules(0..3), any::<u8>()).prop_map(|(old, added, left_out)| {
+        let kept = old.iter().enumerate().filter(|(place, _)| left_out & (1 << place) == 0);
+        let new: Vec<String> = kept.map(|(_, rule)| rule.clone()).chain(added).collect();
+        (old, new)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn every_flip_is_real_and_none_is_missed(
+        (old, new) in pairs(),
+        requests in prop::collection::vec(requests(), 64),
+    ) {
+        let (old, new) = (random::set(&old), random::set(&new));
+        let report = diff(&old, &new);
+        let back = diff(&new, &old);
+        for group in &report.flips {
+            let context = group.example.question.context();
+            prop_assert_eq!(flip(&old, &new, context), Some(group.direction));
+            prop_assert_eq!(old.decide(context), group.example.old.verdict);
+            prop_assert_eq!(new.decide(context), group.example.new.verdict);
+            prop_assert!(group.old.iter().chain(&group.new).any(|rule| rule.changed), "{group:?}");
+            prop_assert!(group.count > 0);
+            // What can be written as a case is a case that the new set passes.
+            if let Some(case) = &group.example.case {
+                let table = format!("apiVersion: policy.horizon.dev/v1\nkind: PolicyTest\ncases:\n{case}");
+                let cases = parse_cases(&table).unwrap_or_else(|error| panic!("{error}\n{table}"));
+                prop_assert_eq!(cases.cases()[0].context(), context, "{}", table);
+                prop_assert!(run_cases(&new, &cases)[0].passed());
+            }
+        }
+        for request in &requests {
+            let context = request.context();
+            let Some(direction) = flip(&old, &new, &context) else { continue };
+            if !report.is_complete() {
+                continue;
+            }
+            let reported = report.flips.iter().filter(|group| group.direction == direction);
+            prop_assert!(reported.count() > 0, "{:?} {:?}\n{:?}", direction, context, report.coverage);
+            let turned = match direction {
+                Direction::AllowToDeny => Direction::DenyToAllow,
+                Direction::DenyToAllow => Direction::AllowToDeny,
+                same => same,
+            };
+            let seen_back = back.flips.iter().any(|group| group.direction == turned);
+            prop_assert!(seen_back || !back.is_complete(), "{direction:?} {context:?}");
+        }
+    }
+}
