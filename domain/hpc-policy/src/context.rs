@@ -141,6 +141,12 @@ impl Principal {
         &self.id
     }
 
+    /// The same under another kind and id.
+    pub(crate) fn renamed(mut self, kind: PrincipalKind, id: &str) -> Self {
+        (self.kind, self.id) = (kind, id.to_owned());
+        self
+    }
+
     /// The same without a SPIFFE ID.
     pub(crate) fn without_spiffe_id(mut self) -> Self {
         self.spiffe_id = None;
@@ -204,6 +210,12 @@ impl Resource {
     #[must_use]
     pub fn with_secret_attribute(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         set(&mut self.attributes, "resource.", name.into(), value.into(), true);
+        self
+    }
+
+    /// The same with the attributes of `other`, which stand before its own.
+    pub(crate) fn with_attributes_of(mut self, other: &Self) -> Self {
+        self.attributes.extend(other.attributes.clone());
         self
     }
 

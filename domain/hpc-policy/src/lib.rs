@@ -146,8 +146,9 @@ mod value;
 mod yaml;
 
 pub use analysis::{
-    Coverage, DiffProgress, DiffReport, Direction, Example, FlipGroup, Gap, Outcome, Part, Responsible,
-    RulePlace, diff, diff_with,
+    Coverage, Denial, DiffProgress, DiffReport, Direction, Example, FlipGroup, Gap, Known, Outcome, Part,
+    ResourceAnswer, Responsible, RulePlace, SubjectAnswer, WayIn, WayTo, WhatCan, WhoCan, diff, diff_with,
+    what_can, who_can,
 };
 pub use bundle::{
     Accepted, BUNDLE_FORMAT, BundleError, BundleInfo, VerifiedBundle, create_bundle, verify_bundle,

@@ -102,11 +102,6 @@ impl<'a> Attributes<'a> {
         attributes
     }
 
-    /// What is known of an attribute's family; `None` if nothing looks at it.
-    pub(crate) fn compared(&self, path: &AttributePath) -> Option<&Compared> {
-        self.compared.get(*self.families.get(path)?)
-    }
-
     /// What the built-in attribute from `source` is compared with.
     pub(crate) fn of_source(&self, source: &Source) -> Option<&Compared> {
         let (_, family) = self.families.iter().find(|(path, _)| path.source() == source)?;

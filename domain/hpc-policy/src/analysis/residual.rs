@@ -248,3 +248,117 @@ fn comparison(leaf: &Leaf, facts: &Facts<'_>) -> String {
         None => leaf.text.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::{Principal, Resource};
+    use crate::policy::{Policy, parse_policy};
+    use crate::value::Value;
+    use proptest::prelude::*;
+
+    const NAMES: [&str; 3] = ["a", "b", "c"];
+
+    fn policy(conditions: &[String]) -> Policy {
+        parse_policy(&format!(
+            "apiVersion: policy.horizon.dev/v1\nkind: Policy\nmetadata: {{name: p}}\nspec:\n  effect: allow\n  \
+             principals: [{{type: any}}]\n  resources: [{{type: thing, pattern: \"**\"}}]\n  actions: [use]\n  conditions: [{}]\n",
+            conditions.join(", ")
+        ))
+        .unwrap()
+    }
+
+    fn condition() -> impl Strategy<Value = String> {
+        let name = proptest::sample::select(&NAMES[..]);
+        let leaf = prop_oneof![
+            3 => (name.clone(), proptest::sample::select(&["eq", "lt", "gte"][..]), 0..3_i64)
+                .prop_map(|(name, op, limit)| format!("{{attribute: context.{name}, op: {op}, value: {limit}}}")),
+            2 => (name.clone(), name.clone())
+                .prop_map(|(left, right)| format!("{{attribute: context.{left}, op: eq, value_from: context.{right}}}")),
+            1 => name.prop_map(|name| format!("{{attribute: context.{name}, op: exists}}")),
+        ];
+        leaf.prop_recursive(3, 10, 3, |inner| {
+            let list = |items: Vec<String>| items.join(", ");
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 1..3)
+                    .prop_map(move |items| format!("{{all: [{}]}}", list(items))),
+                prop::collection::vec(inner.clone(), 1..3)
+                    .prop_map(move |items| format!("{{any: [{}]}}", list(items))),
+                inner.prop_map(|one| format!("{{not: {one}}}")),
+            ]
+        })
+    }
+
+    fn context(values: &[Option<Value>; 3]) -> EvaluationContext {
+        let asked = EvaluationContext::new(Principal::user("ann"), Resource::new("thing", "t"), "use");
+        NAMES.iter().zip(values).fold(asked, |asked, (name, value)| match value {
+            Some(value) => asked.with_attribute(*name, value.clone()),
+            None => asked,
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// Whatever the open attributes turn out to be, what is left of the conditions has the truth of the conditions.
+        #[test]
+        fn what_is_left_has_the_same_truth(
+            conditions in prop::collection::vec(condition(), 1..3),
+            values in prop::array::uniform3(prop_oneof![
+                2 => Just(None),
+                5 => (0..3_i64).prop_map(|number| Some(Value::from(number))),
+                1 => Just(Some(Value::from("text"))),
+            ]),
+            open in prop::array::uniform3(any::<bool>()),
+        ) {
+            let policy = policy(&conditions);
+            let rule = &policy.compiled()[0];
+            let whole = context(&values);
+            // The facts know nothing of open attributes, not even by accident.
+            let mut facts = whole.clone();
+            for (name, open) in NAMES.iter().zip(open) {
+                if open {
+                    facts = facts.with_attribute(*name, 99);
+                }
+            }
+            let is_open = |path: &AttributePath| {
+                NAMES.iter().zip(open).any(|(name, open)| open && path.to_string() == format!("context.{name}"))
+            };
+            let facts = Facts { context: &facts, open: &is_open };
+            let left = residual(&rule.conditions, &facts);
+            let truth = rule.truth(&whole);
+            prop_assert_eq!(left.truth(&whole), truth, "{:?}", left);
+            prop_assert!(left.possible().any_of(Truths::of(truth)));
+            prop_assert!(possible(&rule.conditions, &facts).any_of(Truths::of(truth)));
+            if !open.contains(&true) {
+                prop_assert!(matches!(left, Residual::Known(_)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_said_in_words() {
+        let conditions = [
+            "{attribute: context.a, op: lt, value: 3}",
+            "{any: [{attribute: context.b, op: eq, value: 1}, {not: {attribute: context.c, op: exists}}]}",
+            "{attribute: context.b, op: eq, value_from: context.a}",
+        ];
+        let policy = policy(&conditions.map(str::to_owned));
+        let facts = context(&[Some(Value::from(1)), None, None]);
+        let is_open = |path: &AttributePath| path.to_string() != "context.a";
+        let facts = Facts { context: &facts, open: &is_open };
+        let left = residual(&policy.compiled()[0].conditions, &facts);
+        assert_eq!(left.words(&facts), ["(context.b == 1 or not (context.c exists))", "context.b == 1"]);
+    }
+
+    #[test]
+    fn a_secret_is_not_said() {
+        let policy = policy(&["{attribute: context.b, op: eq, value_from: context.a}".to_owned()]);
+        let facts = EvaluationContext::new(Principal::user("ann"), Resource::new("thing", "t"), "use")
+            .with_secret_attribute("a", "s3cret");
+        let is_open = |path: &AttributePath| path.to_string() == "context.b";
+        let facts = Facts { context: &facts, open: &is_open };
+        let left = residual(&policy.compiled()[0].conditions, &facts);
+        assert_eq!(left.words(&facts), ["context.b == context.a"]);
+    }
+}

@@ -23,6 +23,7 @@ mod schema;
 mod sets;
 mod specification;
 mod truth_table;
+mod ways;
 
 use hpc_policy::{EvaluationContext, Principal, Resource};
 

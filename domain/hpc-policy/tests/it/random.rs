@@ -138,7 +138,7 @@ pub struct Request {
     spiffe: Option<&'static str>,
     what: (&'static str, &'static str),
     action: &'static str,
-    attributes: Vec<(&'static str, Value)>,
+    pub attributes: Vec<(&'static str, Value)>,
     now: Option<&'static str>,
 }
 
