@@ -10,7 +10,7 @@ use crate::analysis::residual::{Facts, Truths, possible};
 use crate::condition::{Condition, Leaf, Truth};
 use crate::context::EvaluationContext;
 use crate::decision::Verdict;
-use crate::limits::DIFF_STEPS_MAX;
+use crate::limits::DIFF_LOOKS_OF_ONE_MAX;
 use crate::obligation;
 use crate::path::AttributePath;
 use crate::rule::{Effect, Rule};
@@ -45,7 +45,6 @@ pub(crate) struct Search<'a> {
     seed: &'a Rule,
     domains: BTreeMap<&'a AttributePath, Vec<Option<Value>>>,
     order: Vec<&'a AttributePath>,
-    steps: u32,
     cut: bool,
     /// How many rules were looked at.
     pub(crate) looks: u64,
@@ -54,7 +53,7 @@ pub(crate) struct Search<'a> {
 /// Whether a value keeps to what schemas declare; those that do are tried first.
 pub(crate) type Usual<'a> = &'a dyn Fn(&AttributePath, &Value) -> bool;
 
-const STEPS: &str = "the attributes of one combination have too many values to try all";
+const VALUES: &str = "the attributes of one combination have too many values to try all";
 
 /// Looks for attributes that reach the goal for the question `base`; `here` and `there` are the rules in its scope on the
 /// side of `seed`, which is among them, and on the other side.
@@ -92,14 +91,14 @@ pub(crate) fn solve<'a>(
     let (mut order, rest): (Vec<&AttributePath>, Vec<_>) =
         attributes.free().partition(|path| own.contains(path));
     order.extend(rest);
-    let mut search = Search { goal, seed, domains, order, steps: 0, cut: false, looks: 0 };
+    let mut search = Search { goal, seed, domains, order, cut: false, looks: 0 };
     let mut open: BTreeSet<&AttributePath> = search.order.iter().copied().collect();
     let mut context = base;
     let found = search.descend(&mut context, &mut open, here, there);
     *looks = looks.saturating_add(search.looks);
     match (found, search.cut, gap) {
         (true, ..) => Solved::Found(Box::new(context)),
-        (false, true, _) => Solved::Unsure(STEPS),
+        (false, true, _) => Solved::Unsure(VALUES),
         (false, false, Some(gap)) => Solved::Unsure(gap),
         (false, false, None) => Solved::Nothing,
     }
@@ -120,8 +119,7 @@ impl<'a> Search<'a> {
         here: &[&'a Rule],
         there: &[&'a Rule],
     ) -> bool {
-        self.steps += 1;
-        if self.steps > DIFF_STEPS_MAX {
+        if self.looks > DIFF_LOOKS_OF_ONE_MAX {
             self.cut = true;
             return false;
         }

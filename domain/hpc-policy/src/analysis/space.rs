@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::analysis::attributes::Attributes;
+use crate::analysis::diff::texts_meet;
 use crate::analysis::words::{Pattern, Shape, explore, matches_of};
 use crate::context::{EvaluationContext, Principal, PrincipalKind, Resource};
 use crate::identifier::{name_problem, path_problem, spiffe_problem};
@@ -35,6 +36,8 @@ struct Names {
     /// The only word of an entry that is a literal.
     only: Vec<Option<usize>>,
     complete: bool,
+    /// Whether a word that can replace all others is known, even if not all are.
+    enough: bool,
     /// How many of the words, which come first, no rule names.
     unnamed: usize,
     cache: RefCell<BTreeMap<Vec<u32>, Rc<[usize]>>>,
@@ -49,13 +52,25 @@ fn key(text: &Text, holders: Option<&Holders>) -> EntryKey {
     (matches!(text, Text::Glob(_)), text.to_string(), holders)
 }
 
+/// The entries that match whatever matches one of `required`.
+fn entries_covering(entries: &BTreeMap<EntryKey, u32>, required: &[&Text]) -> BTreeSet<EntryKey> {
+    let covers = |(is_glob, text, _): &EntryKey| {
+        *is_glob && text == "**"
+            || required.iter().any(|own| {
+                let same = matches!(own, Text::Glob(_)) == *is_glob && own.to_string() == *text;
+                same || matches!(own, Text::Exact(_))
+            })
+    };
+    entries.keys().filter(|key| covers(key)).cloned().collect()
+}
+
 impl Names {
     fn build<'a>(
         entries: impl Iterator<Item = (&'a Text, Option<&'a Holders>)>,
         (pin_texts, pin_patterns): (&[String], &[Pattern]),
         shape: Shape,
         separator: u8,
-        required: Option<&Text>,
+        required: &[&Text],
     ) -> Self {
         let mut names = Self::default();
         let mut patterns: Vec<Pattern> = Vec::new();
@@ -82,7 +97,7 @@ impl Names {
         patterns.extend_from_slice(pin_patterns);
         entry_of_pattern.resize(patterns.len(), None);
         let mut needed = Vec::new();
-        if let Some(text) = required {
+        for text in required {
             needed.push(u32::try_from(patterns.len()).unwrap_or(u32::MAX));
             patterns.push(Pattern::of(text, separator));
             entry_of_pattern.push(None);
@@ -93,7 +108,7 @@ impl Names {
             Shape::Spiffe => spiffe_problem(text).is_none(),
         };
         let mut literals: BTreeSet<String> = exact.keys().chain(pin_texts).cloned().collect();
-        literals.retain(|text| valid(text) && required.is_none_or(|required| required.matches(text)));
+        literals.retain(|text| valid(text) && required.iter().all(|required| required.matches(text)));
         let explored = explore(&patterns, &needed, &literals, shape);
         names.complete = explored.complete;
         names.unnamed = explored.words.len();
@@ -121,6 +136,15 @@ impl Names {
             names.by_text.insert(text.clone(), names.words.len());
             names.words.push(Word { text, scope, pins });
         }
+        let unavoidable: BTreeSet<EntryKey> = entries_covering(&names.entries, required);
+        let least = |word: &Word| {
+            word.scope
+                .iter()
+                .all(|entry| names.entries.iter().any(|(key, own)| own == entry && unavoidable.contains(key)))
+        };
+        // A word that matches only what every word here matches can replace all of them.
+        names.enough = names.complete
+            || pin_texts.is_empty() && pin_patterns.is_empty() && names.words.iter().any(least);
         names.only = vec![None; names.entries.len()];
         for ((is_glob, text, holders), entry) in &names.entries {
             if !is_glob
@@ -191,6 +215,9 @@ enum Want {
 
 const KINDS: [PrincipalKind; 3] = [PrincipalKind::User, PrincipalKind::Service, PrincipalKind::Agent];
 
+/// Which of the seed's resources, of which type, and under which other id.
+type ResourceKey = (usize, String, Option<String>);
+
 /// The names around one rule.
 pub(crate) struct Space<'a> {
     seed: &'a Rule,
@@ -201,7 +228,9 @@ pub(crate) struct Space<'a> {
     teams: Names,
     spiffe: Names,
     actions: Vec<Names>,
-    resources: RefCell<BTreeMap<(usize, String), Rc<Names>>>,
+    resources: RefCell<BTreeMap<ResourceKey, Rc<Names>>>,
+    /// The entries for resources by type and by what their ids begin with.
+    by_type: BTreeMap<Option<&'a str>, BTreeMap<&'a str, Vec<&'a ResourceMatch>>>,
     role_pool: Option<Vec<Vec<String>>>,
     team_pool: Option<Vec<Vec<String>>>,
     fresh_type: String,
@@ -260,30 +289,30 @@ impl<'a> Space<'a> {
                 PrincipalMatch::Id(own, text) if *own == kind => Some((text, None)),
                 _ => None,
             });
-            Names::build(entries, pins(&Source::PrincipalId), Shape::Name, b'/', None)
+            Names::build(entries, pins(&Source::PrincipalId), Shape::Name, b'/', &[])
         });
         let roles = members.iter().filter_map(|member| match member {
             PrincipalMatch::Role(text, holders) => Some((text, holders.as_ref())),
             _ => None,
         });
-        let roles = Names::build(roles, pins(&Source::PrincipalRoles), Shape::Name, b'/', None);
+        let roles = Names::build(roles, pins(&Source::PrincipalRoles), Shape::Name, b'/', &[]);
         let teams = members.iter().filter_map(|member| match member {
             PrincipalMatch::Team(text) => Some((text, None)),
             _ => None,
         });
-        let teams = Names::build(teams, pins(&Source::PrincipalTeams), Shape::Name, b'/', None);
+        let teams = Names::build(teams, pins(&Source::PrincipalTeams), Shape::Name, b'/', &[]);
         let spiffe = members.iter().filter_map(|member| match member {
             PrincipalMatch::Spiffe(text) => Some((text, None)),
             _ => None,
         });
-        let spiffe = Names::build(spiffe, pins(&Source::PrincipalSpiffeId), Shape::Spiffe, b'/', None);
+        let spiffe = Names::build(spiffe, pins(&Source::PrincipalSpiffeId), Shape::Spiffe, b'/', &[]);
         let texts: Vec<&Text> = rules.iter().flat_map(|rule| &rule.actions).collect();
         let actions: Vec<Names> = seed
             .actions
             .iter()
             .map(|own| {
                 let entries = texts.iter().copied().chain(&seed.actions).map(|text| (text, None));
-                Names::build(entries, pins(&Source::Action), Shape::Name, b'.', Some(own))
+                Names::build(entries, pins(&Source::Action), Shape::Name, b'.', &[own])
             })
             .collect();
         let complete = |names: &Names| names.complete;
@@ -311,6 +340,14 @@ impl<'a> Space<'a> {
             .flat_map(|rule| &rule.resources)
             .filter_map(|resource| resource.kind.as_deref())
             .collect();
+        let mut by_type: BTreeMap<Option<&str>, BTreeMap<&str, Vec<&ResourceMatch>>> = BTreeMap::new();
+        for entry in std::iter::once(&seed).chain(rules).flat_map(|rule| &rule.resources) {
+            let text = match &entry.id {
+                Text::Exact(exact) => exact,
+                Text::Glob(glob) => beginning(glob.source()),
+            };
+            by_type.entry(entry.kind.as_deref()).or_default().entry(text).or_default().push(entry);
+        }
         let type_words = pins(&Source::ResourceType).0;
         let unused = |word: &String| !types.contains(word.as_str()) && !type_words.contains(word);
         let fresh_type = (0..=types.len() + type_words.len())
@@ -326,6 +363,7 @@ impl<'a> Space<'a> {
             spiffe,
             actions,
             resources: RefCell::default(),
+            by_type,
             role_pool,
             team_pool,
             fresh_type,
@@ -504,7 +542,19 @@ impl<'a> Space<'a> {
                     (None, None) => self.types(),
                 };
                 for kind in types {
-                    let names = self.names_of(place, own, &kind);
+                    let mut names = self.names_of(place, own, &kind, None);
+                    let is_known = match other {
+                        None => names.enough,
+                        Some(ResourceMatch { id: Text::Exact(_), .. }) => true,
+                        Some(_) => names.complete,
+                    };
+                    if let (false, Some(other)) = (is_known, other) {
+                        // Too much to see at once: only what is under both.
+                        names = self.names_of(place, own, &kind, Some(&other.id));
+                    }
+                    if !is_known && !names.enough {
+                        self.gaps.borrow_mut().insert(PATTERNS);
+                    }
                     let required: Vec<u32> = match other {
                         None => Vec::new(),
                         Some(other) => match names.entry(&other.id, None) {
@@ -544,25 +594,41 @@ impl<'a> Space<'a> {
         types
     }
 
-    fn names_of(&self, place: usize, own: &ResourceMatch, kind: &str) -> Rc<Names> {
-        let key = (place, kind.to_owned());
+    /// The ids under `own` for resources of one type, and under `other` as well if it is given.
+    fn names_of(&self, place: usize, own: &ResourceMatch, kind: &str, other: Option<&Text>) -> Rc<Names> {
+        let key = (place, kind.to_owned(), other.map(ToString::to_string));
         if let Some(known) = self.resources.borrow().get(&key) {
             return Rc::clone(known);
         }
         let pins =
             self.attributes.of_source(&Source::ResourceId).map_or((&[][..], &[][..]), |one| one.words());
-        let entries = std::iter::once(&self.seed)
-            .chain(self.rules)
-            .flat_map(|rule| &rule.resources)
-            .filter(|entry| entry.kind.as_deref().is_none_or(|own| own == kind))
-            .map(|entry| (&entry.id, None));
-        let names = Rc::new(Names::build(entries, pins, Shape::Path, b'/', Some(&own.id)));
-        if !names.complete {
-            self.gaps.borrow_mut().insert(PATTERNS);
-        }
+        let lists = [None, Some(kind)].into_iter().filter_map(|kind| self.by_type.get(&kind));
+        let found: Vec<&ResourceMatch> = match other {
+            None => lists.flat_map(|list| list.values().flatten()).copied().collect(),
+            Some(other) => {
+                // Two patterns can only meet if what one begins with is the beginning of the other.
+                let other_text = other.to_string();
+                let begins = beginning(&other_text);
+                let near = lists.flat_map(|list| {
+                    let shorter = begins.char_indices().map(|(end, _)| end);
+                    let shorter = shorter.filter_map(move |end| list.get(begins.get(..end)?));
+                    let longer = list.range(begins..).take_while(|(text, _)| text.starts_with(begins));
+                    shorter.chain(longer.map(|(_, entries)| entries)).flatten()
+                });
+                near.copied().filter(|entry| texts_meet(&entry.id, other, b'/', Shape::Path)).collect()
+            }
+        };
+        let entries = found.iter().map(|entry| (&entry.id, None));
+        let required: Vec<&Text> = std::iter::once(&own.id).chain(other).collect();
+        let names = Rc::new(Names::build(entries, pins, Shape::Path, b'/', &required));
         self.resources.borrow_mut().insert(key, Rc::clone(&names));
         names
     }
+}
+
+/// What every name begins with that a pattern matches; of a literal all of it.
+fn beginning(text: &str) -> &str {
+    text.split('*').next().unwrap_or_default()
 }
 
 /// Roles or teams that match each of `required` by a name; where conditions look at them, with others from a pool.

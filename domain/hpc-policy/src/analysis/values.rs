@@ -25,10 +25,13 @@ const LIST_ITEMS_MAX: usize = 5;
 #[derive(Debug, Default)]
 pub(crate) struct Compared {
     integers: Vec<i64>,
+    known_integers: BTreeSet<i64>,
     booleans: bool,
     times: Vec<Timestamp>,
     windows: Vec<TimeWindow>,
     texts: Vec<String>,
+    /// The same, to find one again.
+    known_texts: BTreeSet<String>,
     patterns: Vec<Pattern>,
     versions: Vec<semver::VersionReq>,
     networks: Vec<Cidr>,
@@ -111,7 +114,7 @@ impl Compared {
     pub(crate) fn value(&mut self, value: &Value) {
         match value {
             Value::String(text) => {
-                if !self.texts.contains(text) {
+                if self.known_texts.insert(text.clone()) {
                     self.texts.push(text.clone());
                 }
             }
@@ -136,7 +139,7 @@ impl Compared {
     }
 
     fn integer(&mut self, number: i64) {
-        if !self.integers.contains(&number) {
+        if self.known_integers.insert(number) {
             self.integers.push(number);
         }
     }
@@ -237,7 +240,7 @@ impl Compared {
     }
 
     fn add_texts(&self, each: usize, out: &mut Values, gap: &mut Option<&'static str>) {
-        let literals: BTreeSet<String> = self.texts.iter().cloned().collect();
+        let literals = &self.known_texts;
         for text in &self.texts {
             out.push(Value::from(text.as_str()));
         }
@@ -255,7 +258,7 @@ impl Compared {
             *gap = Some("one attribute is compared as text and as a version or an address");
         }
         if self.has_texts() || !self.versions.is_empty() {
-            let found = explore(&self.patterns, &[], &literals, Shape::Any);
+            let found = explore(&self.patterns, &[], literals, Shape::Any);
             if !found.complete {
                 *gap = Some("the patterns of one attribute are too many to combine");
             }

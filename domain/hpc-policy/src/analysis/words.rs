@@ -123,6 +123,8 @@ pub(crate) struct Explored {
     pub(crate) complete: bool,
 }
 
+/// Most words of one search that are made readable.
+const READABLE_MAX: usize = 64;
 /// Letters that stand for "any other", the first that nobody uses.
 const FRESH: &str = "xzqwvyjkbumgopfhdsnlctirea0123456789-_~+=@!^&,;$";
 
@@ -226,6 +228,7 @@ pub(crate) fn explore(
         }
     }
     let mut words = Vec::with_capacity(found.len());
+    let nicer = found.len() <= READABLE_MAX;
     for (matched, (text, rank)) in found {
         if rank == Rank::Named {
             // Only a word that rules name was met in this combination; are there others?
@@ -236,7 +239,8 @@ pub(crate) fn explore(
             }
             continue;
         }
-        words.push((readable(patterns, literals, shape, fresh, text, &matched), matched));
+        let text = if nicer { readable(patterns, literals, shape, fresh, text, &matched) } else { text };
+        words.push((text, matched));
     }
     words.sort_by(|left, right| (left.1.len(), &left.1).cmp(&(right.1.len(), &right.1)));
     Explored { words, fresh, complete }

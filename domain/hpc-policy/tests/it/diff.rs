@@ -12,7 +12,7 @@ fn obligations(decision: Decision) -> std::collections::BTreeMap<String, Value> 
 }
 
 /// Which way a request's decision changes, if it does.
-pub fn flip(old: &PolicySet, new: &PolicySet, context: &EvaluationContext) -> Option<Direction> {
+pub(crate) fn flip(old: &PolicySet, new: &PolicySet, context: &EvaluationContext) -> Option<Direction> {
     match (old.decide(context), new.decide(context)) {
         (Verdict::Deny, Verdict::Allow) => Some(Direction::DenyToAllow),
         (Verdict::Allow, Verdict::Deny) => Some(Direction::AllowToDeny),
@@ -24,7 +24,7 @@ pub fn flip(old: &PolicySet, new: &PolicySet, context: &EvaluationContext) -> Op
 }
 
 /// `new` is `old` with some rules left out, and some others put in.
-pub fn pairs() -> impl Strategy<Value = (Vec<String>, Vec<String>)> {
+pub(crate) fn pairs() -> impl Strategy<Value = (Vec<String>, Vec<String>)> {
     (rules(1..5), rules(0..3), any::<u8>()).prop_map(|(old, added, left_out)| {
         let kept = old.iter().enumerate().filter(|(place, _)| left_out & (1 << place) == 0);
         let new: Vec<String> = kept.map(|(_, rule)| rule.clone()).chain(added).collect();

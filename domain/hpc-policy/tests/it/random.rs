@@ -5,7 +5,7 @@ use std::ops::Range;
 use hpc_policy::{EvaluationContext, PolicySet, Principal, Resource, Value};
 use proptest::prelude::*;
 
-pub fn pick(words: &'static [&'static str]) -> impl Strategy<Value = &'static str> + Clone {
+pub(crate) fn pick(words: &'static [&'static str]) -> impl Strategy<Value = &'static str> + Clone {
     proptest::sample::select(words)
 }
 
@@ -55,7 +55,7 @@ fn condition() -> impl Strategy<Value = String> {
 }
 
 /// Everything of a rule but its name.
-pub fn rules(count: Range<usize>) -> impl Strategy<Value = Vec<String>> {
+pub(crate) fn rules(count: Range<usize>) -> impl Strategy<Value = Vec<String>> {
     let who = pick(&[
         "{type: any}",
         "{type: any}",
@@ -116,7 +116,7 @@ const GROUPS: &str = "apiVersion: policy.horizon.dev/v1\nkind: PolicyGroups\nmet
     {name: night, members: [{type: user, value: eve}, {type: role, value: r1}]}\n";
 
 /// The rules as one policy, called `r0`, `r1` and so on, with the group `night`.
-pub fn set(rules: &[String]) -> PolicySet {
+pub(crate) fn set(rules: &[String]) -> PolicySet {
     if rules.is_empty() {
         return PolicySet::deny_all();
     }
@@ -130,7 +130,7 @@ pub fn set(rules: &[String]) -> PolicySet {
 }
 
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(crate) struct Request {
     kind: &'static str,
     id: &'static str,
     roles: Vec<&'static str>,
@@ -138,12 +138,12 @@ pub struct Request {
     spiffe: Option<&'static str>,
     what: (&'static str, &'static str),
     action: &'static str,
-    pub attributes: Vec<(&'static str, Value)>,
+    pub(crate) attributes: Vec<(&'static str, Value)>,
     now: Option<&'static str>,
 }
 
 impl Request {
-    pub fn principal(&self) -> Principal {
+    pub(crate) fn principal(&self) -> Principal {
         let mut principal = match self.kind {
             "user" => Principal::user(self.id),
             "service" => Principal::service(self.id),
@@ -158,7 +158,7 @@ impl Request {
         }
     }
 
-    pub fn context(&self) -> EvaluationContext {
+    pub(crate) fn context(&self) -> EvaluationContext {
         let mut resource = Resource::new(self.what.0, self.what.1);
         for (name, value) in &self.attributes {
             if let Some(name) = name.strip_prefix("resource.") {
@@ -189,7 +189,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-pub fn requests() -> impl Strategy<Value = Request> {
+pub(crate) fn requests() -> impl Strategy<Value = Request> {
     let names = [
         "context.a",
         "context.b",
