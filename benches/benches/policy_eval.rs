@@ -7,7 +7,9 @@ fn main() -> hpc_benches::Result<()> {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("policy_eval");
     for rules in [10, 100, 1_000, 10_000] {
-        for (name, spread) in [("indexed", Spread::Indexed), ("one_action", Spread::OneAction)] {
+        for (name, spread) in
+            [("own_action", Spread::OwnAction), ("role", Spread::Role), ("comparison", Spread::Comparison)]
+        {
             let set = policy_set(rules, spread)?;
             let asked = question(rules / 2, spread);
             group.bench_with_input(

@@ -27,13 +27,84 @@ pub fn start() -> Result<Timestamp> {
     Ok(Timestamp::from_second(START_S)?)
 }
 
-/// How the rules of [`policies`] differ from each other.
+/// How the rules of [`policies`] differ from each other. All allow, and all are for at most 24 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spread {
-    /// Each rule has a resource type and action of its own, so the index finds the one that counts.
-    Indexed,
-    /// All have the same resource type and action and differ in the role alone: nothing to index by.
-    OneAction,
+    /// Each has a resource type and action of its own.
+    OwnAction,
+    /// One resource type and action; each has a role of its own.
+    Role,
+    /// One resource type, action and role; each has a pattern of resource ids of its own.
+    Resource,
+    /// One scope for all; each compares an attribute with a string of its own. There is nothing to index.
+    Comparison,
+    /// One scope for all; each matches an attribute with a pattern of its own. There is nothing to index.
+    Pattern,
+}
+
+impl Spread {
+    /// Those where the index finds the rules that count, then those where it cannot.
+    pub const ALL: [Self; 5] = [Self::OwnAction, Self::Role, Self::Resource, Self::Comparison, Self::Pattern];
+
+    /// In a few words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::OwnAction => "own type and action each",
+            Self::Role => "told apart by role",
+            Self::Resource => "told apart by resource pattern",
+            Self::Comparison => "told apart by a comparison alone",
+            Self::Pattern => "told apart by a pattern alone",
+        }
+    }
+
+    /// Whether the index tells the rules apart.
+    #[must_use]
+    pub fn is_indexed(self) -> bool {
+        !matches!(self, Self::Comparison | Self::Pattern)
+    }
+}
+
+/// What one rule is about.
+#[derive(Debug)]
+pub struct Scope {
+    /// Resource type.
+    pub kind: String,
+    /// Action.
+    pub action: String,
+    /// Role of those it is for.
+    pub role: String,
+    /// The pool of its resources: `<kind>/<pool>/*`.
+    pub pool: String,
+    /// What `context.project` must be, if that is how rules are told apart.
+    pub project: Option<String>,
+    /// What `context.image` must match, if that is how rules are told apart: `<image>/**`.
+    pub image: Option<String>,
+}
+
+/// The scope of one rule.
+#[must_use]
+pub fn scope(rule: usize, spread: Spread) -> Scope {
+    let mut scope = Scope {
+        kind: "gpu".to_owned(),
+        action: "capacity.request".to_owned(),
+        role: "gpu-user".to_owned(),
+        pool: "shared".to_owned(),
+        project: None,
+        image: None,
+    };
+    match spread {
+        Spread::OwnAction => {
+            scope.kind = format!("kind-{}", rule / 100);
+            scope.action = format!("do.a{}", rule % 100);
+            scope.role = format!("role-{rule}");
+        }
+        Spread::Role => scope.role = format!("role-{rule}"),
+        Spread::Resource => scope.pool = format!("pool-{rule}"),
+        Spread::Comparison => scope.project = Some(format!("project-{rule}")),
+        Spread::Pattern => scope.image = Some(format!("images/team-{rule}")),
+    }
+    scope
 }
 
 /// Documents of up to 100 rules each, `rules` in all.
@@ -48,28 +119,24 @@ pub fn policies(rules: usize, spread: Spread) -> Result<Vec<(String, String)>> {
             "apiVersion: policy.horizon.dev/v1\nkind: Policy\nmetadata: {{name: {name}}}\nspec:\n  rules:\n"
         );
         for rule in first..rules.min(first + 100) {
-            let (kind, action, role) = scope(rule, spread);
+            let Scope { kind, action, role, pool, project, image } = scope(rule, spread);
+            let mut conditions = "{attribute: context.hours, op: lte, value: 24}".to_owned();
+            if let Some(project) = project {
+                write!(conditions, ", {{attribute: context.project, op: eq, value: {project}}}")?;
+            }
+            if let Some(image) = image {
+                write!(conditions, ", {{attribute: context.image, op: glob, value: \"{image}/**\"}}")?;
+            }
             write!(
                 text,
                 "    - name: r{rule}\n      effect: allow\n      principals: [{{type: role, value: {role}}}]\n      \
-                 resources: [{{type: {kind}, pattern: \"{kind}/*\"}}]\n      actions: [{action}]\n      \
-                 conditions: [{{attribute: context.hours, op: lte, value: 24}}]\n"
+                 resources: [{{type: {kind}, pattern: \"{kind}/{pool}/*\"}}]\n      actions: [{action}]\n      \
+                 conditions: [{conditions}]\n"
             )?;
         }
         documents.push((format!("{name}.yaml"), text));
     }
     Ok(documents)
-}
-
-/// Resource type, action and role of one rule.
-#[must_use]
-pub fn scope(rule: usize, spread: Spread) -> (String, String, String) {
-    match spread {
-        Spread::Indexed => {
-            (format!("kind-{}", rule / 100), format!("do.a{}", rule % 100), format!("role-{rule}"))
-        }
-        Spread::OneAction => ("gpu".to_owned(), "capacity.request".to_owned(), format!("role-{rule}")),
-    }
 }
 
 /// A set of [`policies`].
@@ -84,10 +151,24 @@ pub fn policy_set(rules: usize, spread: Spread) -> Result<PolicySet> {
 /// A question that one rule of [`policies`] allows: the one numbered `rule`.
 #[must_use]
 pub fn question(rule: usize, spread: Spread) -> EvaluationContext {
-    let (kind, action, role) = scope(rule, spread);
+    let Scope { kind, action, role, pool, project, image } = scope(rule, spread);
     let asker = Principal::user("alice").with_role(role).with_role("staff").with_team("ml");
-    let what = Resource::new(kind.as_str(), format!("{kind}/h100"));
-    EvaluationContext::new(asker, what, action).with_attribute("context.hours", 8)
+    let what = Resource::new(kind.as_str(), format!("{kind}/{pool}/h100"));
+    let mut asked = EvaluationContext::new(asker, what, action).with_attribute("context.hours", 8);
+    if let Some(project) = project {
+        asked = asked.with_attribute("context.project", project);
+    }
+    match image {
+        Some(image) => asked.with_attribute("context.image", format!("{image}/train")),
+        None => asked,
+    }
+}
+
+/// The rules that 64 questions in turn are about, spread over all: so that not one answer alone stays in the cache.
+#[must_use]
+pub fn asked_rules(rules: usize) -> Vec<usize> {
+    let questions = rules.clamp(1, 64);
+    (0..questions).map(|question| question * rules / questions).collect()
 }
 
 /// `count` offers over four providers, fifty zones each, and every known accelerator model, or one alone.

@@ -9,9 +9,10 @@ use hpc_policy::PolicySet;
 pub const FILES_MAX: usize = 1_024;
 
 /// The starter set: name and text of each document.
-pub const STARTER: [(&str, &str); 2] = [
+pub const STARTER: [(&str, &str); 3] = [
     ("starter.yaml", include_str!("../policies/starter.yaml")),
     ("access.yaml", include_str!("../policies/access.yaml")),
+    ("schema.yaml", include_str!("../policies/schema.yaml")),
 ];
 
 /// Policies and the documents they came from.

@@ -16,6 +16,7 @@ mod mtls_handshakes;
 mod plan_100k_offers;
 mod policy_decision_10k;
 mod policy_load_10k;
+mod policy_scale;
 mod seal_open_4k;
 mod telemetry_quic;
 mod tsdb_bytes_per_point;
@@ -40,6 +41,7 @@ pub struct Promise {
 pub const ALL: &[Promise] = &[
     policy_decision_10k::PROMISE,
     policy_load_10k::PROMISE,
+    policy_scale::PROMISE,
     audit_append_durable::PROMISE,
     merkle_build_1m::PROMISE,
     inclusion_proof::PROMISE,

@@ -12,7 +12,7 @@ pub(super) const PROMISE: Promise =
 
 fn run(bench: &Bench) -> Result<Report> {
     let rules = bench.size(10_000, 200);
-    let documents = policies(rules, Spread::Indexed)?;
+    let documents = policies(rules, Spread::OwnAction)?;
     let mut loads = Samples::default();
     for _ in 0..bench.size(9, 2) {
         let set =

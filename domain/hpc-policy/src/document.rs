@@ -6,7 +6,7 @@ use crate::error::PolicyError;
 use crate::groups::{self, GroupsDocument};
 use crate::identifier::name_problem;
 use crate::policy::{self, API_VERSION, Policy};
-use crate::schema::{self, SchemaDocument};
+use crate::schema_read::{self, SchemaDocument};
 use crate::yaml;
 
 /// One document of a set, by its `kind`.
@@ -27,7 +27,7 @@ pub(crate) fn parse(text: &str) -> Result<Document, PolicyError> {
     Ok(match kind {
         "PolicyEntities" => Document::Entities(entities::read(&mut root)?),
         "PolicyGroups" => Document::Groups(groups::read(&mut root)?),
-        "PolicySchema" => Document::Schema(schema::read(&mut root)?),
+        "PolicySchema" => Document::Schema(schema_read::read(&mut root)?),
         _ => Document::Policy(policy::read(&mut root, text)?),
     })
 }

@@ -133,7 +133,7 @@ pub enum PolicyError {
     Undeclared {
         /// Where the name is.
         at: Location,
-        /// `attribute`, `action` or `resource type`.
+        /// `attribute`, `action`, `resource type` or `obligation`.
         what: &'static str,
         /// The name.
         name: String,

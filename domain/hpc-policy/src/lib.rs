@@ -64,6 +64,11 @@
 //! the roles that a role includes come from `kind: PolicyGroups` documents of the set and are closed when it is loaded, so
 //! only a [`PolicySet`] knows them; [`parse_policy`] refuses a rule for a group.
 //!
+//! # Schema
+//!
+//! `kind: PolicySchema` documents declare attributes with their types and actions with the types of their resources. A set
+//! whose policies depart from what its documents declare is refused: see [`Schema`]. Requests are not checked against it.
+//!
 //! # Conditions
 //!
 //! `{attribute, op, value}` or `{attribute, op, value_from}`, where `value_from` names another attribute whose value is
@@ -132,6 +137,7 @@ mod parallel;
 mod parties;
 mod path;
 mod policy;
+mod prefilter;
 mod record;
 #[cfg(feature = "serde")]
 mod record_wire;
@@ -139,6 +145,8 @@ mod replay;
 mod rule;
 mod schema;
 mod schema_check;
+mod schema_condition;
+mod schema_read;
 mod segment_trie;
 mod set;
 mod time_window;

@@ -54,7 +54,9 @@ pub const ENTITY_ACTIONS_MAX: usize = 10_000;
 pub const SCHEMA_ATTRIBUTES_MAX: usize = 1_000;
 /// Most actions that the schema of a [`PolicySet`](crate::PolicySet) declares, over all documents.
 pub const SCHEMA_ACTIONS_MAX: usize = 1_000;
-/// Most values that a schema lists for one attribute.
+/// Most obligations that the schema of a [`PolicySet`](crate::PolicySet) declares, over all documents.
+pub const SCHEMA_OBLIGATIONS_MAX: usize = 1_000;
+/// Most values that a schema lists for one attribute or obligation.
 pub const SCHEMA_VALUES_MAX: usize = 1_000;
 /// Most departures from the schema that a load reports; the rest show once these are mended.
 pub const SCHEMA_MISTAKES_MAX: usize = 1_000;

@@ -2,7 +2,8 @@
 //!
 //! Each list of rules with one type and action is posted twice: under the names of its principals, and in a trie of
 //! the segments of its resource ids and patterns. A request reads the side with fewer postings. Both sides may offer rules
-//! that do not apply, and offer one twice; neither leaves out one that does.
+//! that do not apply, and offer one twice; neither leaves out one that does. Lists that stay long are read through the
+//! [`Prefilter`].
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -10,7 +11,8 @@ use std::ops::ControlFlow;
 
 use crate::context::{EvaluationContext, Principal, PrincipalKind};
 use crate::fixed_hash::FixedHasher;
-use crate::rule::{PrincipalMatch, Rule, Text};
+use crate::prefilter::{Prefilter, Slots};
+use crate::rule::{Effect, PrincipalMatch, Rule, Text};
 use crate::segment_trie::SegmentTrie;
 
 /// Lists of up to so many rules are read as they are.
@@ -25,11 +27,12 @@ const NAMES_POSTED_MAX: usize = 64;
 pub(crate) type Names<V> = HashMap<Box<str>, V, BuildHasherDefault<FixedHasher>>;
 
 /// Rules of one effect, by what they are about.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Narrow {
     by_type: Names<Bucket>,
     every_type: Bucket,
     wide: Vec<u32>,
+    prefilter: Prefilter,
 }
 
 #[derive(Debug, Default)]
@@ -58,12 +61,19 @@ struct Who {
 }
 
 impl Narrow {
-    /// `rules` are positions and rules, positions ascending.
-    pub(crate) fn build<'a>(rules: impl Iterator<Item = (u32, &'a Rule)> + Clone) -> Self {
-        let mut narrow = Self::default();
+    /// `rules` are positions and rules of one effect, positions ascending.
+    pub(crate) fn build<'a>(effect: Effect, rules: impl Iterator<Item = (u32, &'a Rule)> + Clone) -> Self {
+        let mut narrow = Self {
+            by_type: Names::default(),
+            every_type: Bucket::default(),
+            wide: Vec::new(),
+            prefilter: Prefilter::new(effect),
+        };
         for (position, rule) in rules.clone() {
             narrow.insert(position, rule);
+            narrow.prefilter.add(position, rule);
         }
+        narrow.prefilter.finish();
         let of_position: HashMap<u32, &Rule, BuildHasherDefault<FixedHasher>> = rules.collect();
         let buckets = narrow.by_type.iter_mut().map(|(kind, bucket)| (Some(&**kind), bucket));
         for (kind, bucket) in buckets.chain([(None, &mut narrow.every_type)]) {
@@ -96,7 +106,8 @@ impl Narrow {
         }
     }
 
-    /// Calls `visit` with positions of rules until it breaks; every rule that applies to `context` is among them.
+    /// Calls `visit` with positions of rules until it breaks; every rule that applies to `context` is among them, for a deny
+    /// those also whose conditions are unknown.
     pub(crate) fn visit(
         &self,
         context: &EvaluationContext,
@@ -104,13 +115,23 @@ impl Narrow {
     ) -> ControlFlow<()> {
         let typed = self.by_type.get(context.resource().resource_type());
         let buckets = typed.into_iter().chain([&self.every_type]);
+        let mut slots = None;
+        let mut each = |list: &[u32]| {
+            if list.len() <= SHORT_LIST {
+                return list.iter().try_for_each(|position| visit(*position));
+            }
+            let slots = slots.get_or_insert_with(Slots::new);
+            list.iter()
+                .filter(|position| self.prefilter.passes(**position, context, slots))
+                .try_for_each(|position| visit(*position))
+        };
         for bucket in buckets {
             if let Some(list) = bucket.exact.get(context.action()) {
-                list.visit(context, visit)?;
+                list.visit(context, &mut each)?;
             }
-            bucket.patterns.visit(context, visit)?;
+            bucket.patterns.visit(context, &mut each)?;
         }
-        each(&self.wide, visit)
+        each(&self.wide)
     }
 }
 
@@ -135,9 +156,9 @@ impl List {
     fn visit(
         &self,
         context: &EvaluationContext,
-        visit: &mut impl FnMut(u32) -> ControlFlow<()>,
+        each: &mut impl FnMut(&[u32]) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let Some(sides) = &self.sides else { return each(&self.all, visit) };
+        let Some(sides) = &self.sides else { return each(&self.all) };
         let (who, what) = &**sides;
         let id = context.resource().id();
         // A request may repeat a role, and a rule may stand in many lists: never read more than all rules once.
@@ -146,11 +167,11 @@ impl List {
         let by_id =
             if by_name > SHORT_LIST { postings(by_name, |count| what.visit(id, count)) } else { by_name };
         if by_id < by_name {
-            what.visit(id, &mut |list| each(list, visit))
+            what.visit(id, each)
         } else if by_name < all {
-            who.visit(context.principal(), &mut |list| each(list, visit))
+            who.visit(context.principal(), each)
         } else {
-            each(&self.all, visit)
+            each(&self.all)
         }
     }
 }
@@ -239,10 +260,6 @@ fn push(list: &mut Vec<u32>, position: u32) {
     }
 }
 
-fn each(list: &[u32], visit: &mut impl FnMut(u32) -> ControlFlow<()>) -> ControlFlow<()> {
-    list.iter().try_for_each(|position| visit(*position))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,7 +278,7 @@ mod tests {
             ));
         }
         let policy = parse_policy(&text).unwrap();
-        let narrow = Narrow::build((0_u32..).zip(policy.compiled().iter()));
+        let narrow = Narrow::build(Effect::Deny, (0_u32..).zip(policy.compiled().iter()));
         let mut principal = Principal::user("eve");
         for _ in 0..128 {
             principal = principal.with_role("a").with_role("b");

@@ -21,7 +21,8 @@ use crate::obligation;
 use crate::parallel;
 use crate::policy::{Policy, RuleSummary};
 use crate::rule::{Effect, Rule};
-use crate::schema::{Declared, Schema};
+use crate::schema::Schema;
+use crate::schema_read::Declared;
 use crate::yaml::Pos;
 
 /// Documents that are parsed side by side.
@@ -212,7 +213,7 @@ impl PolicySet {
         }
         let index = Index::build(&rules);
         let of = |effect| (0_u32..).zip(rules.iter().copied()).filter(move |(_, rule)| rule.effect == effect);
-        let (denies, allows) = (Narrow::build(of(Effect::Deny)), Narrow::build(of(Effect::Allow)));
+        let [denies, allows] = [Effect::Deny, Effect::Allow].map(|effect| Narrow::build(effect, of(effect)));
         Self { inner: Arc::new(Inner { policies, places, index, denies, allows, entities, schema, digest }) }
     }
 

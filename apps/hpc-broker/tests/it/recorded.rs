@@ -75,6 +75,12 @@ async fn allowed_and_denied_alike_leave_the_question_the_verdict_and_the_digest(
         ("lease.release", Verdict::Allow),
     ];
     assert_eq!(asked, expected.map(|(action, verdict)| (action.to_owned(), verdict)));
+    let schema = include_str!("../../../hpcd/policies/schema.yaml");
+    let schema = PolicySet::parse_documents([("p.yaml", POLICY), ("schema.yaml", schema)]).unwrap();
+    for logged in &found {
+        let question = &logged.decision.as_ref().unwrap().question;
+        schema.schema().check(question.context()).unwrap();
+    }
     // Reading leaves nothing.
     let size = world.audit.size();
     let lease = world.broker.leases(None, 1).await.unwrap().items.remove(0);

@@ -257,6 +257,46 @@ fn actions_and_types_are_those_that_are_declared() {
 }
 
 #[test]
+fn obligations_are_those_that_are_honoured() {
+    let spec = "  obligations: [{name: idle_minutes, type: integer, min: 1, max: 60}, {name: approval, type: string}, \
+                {name: tell, type: list, items: string}]\n";
+    let with = |obligations: &str| {
+        let text = rule("r", "allow", &[]) + &format!("      obligations: {{{obligations}}}\n");
+        load(spec, policy_of(&[text]))
+    };
+    assert!(with("idle_minutes: 15, approval: \"role:lead\", tell: [a, b]").is_ok());
+    for (obligations, error) in [
+        (
+            "idel_minutes: 15",
+            "p.yaml:6:1: the obligation `idel_minutes` is not in the schema; did you mean `idle_minutes`?",
+        ),
+        (
+            "log_level: 3",
+            "p.yaml:6:1: the obligation `log_level` is not in the schema; \
+             whoever enforces decisions must refuse what it does not understand",
+        ),
+        ("idle_minutes: 0", "p.yaml:6:1: `obligations.idle_minutes` is 0; expected an integer from 1 to 60"),
+        ("approval: 3", "p.yaml:6:1: `obligations.approval` is 3; expected a string"),
+    ] {
+        assert_eq!(with(obligations).unwrap_err(), [error], "{obligations}");
+    }
+    for (spec, error) in [
+        (
+            "  obligations: [{name: a, type: timestamp}]\n",
+            "s.yaml:5:27: `type` is a timestamp; expected `string`, `integer`, `boolean`, or a list of strings",
+        ),
+        (
+            "  obligations: [{name: a, type: integer, actions: [use]}]\n",
+            "s.yaml:5:42: unknown field `actions`; \
+             expected `name`, `type`, `items`, `values`, `min`, `max`, `description`",
+        ),
+    ] {
+        assert_eq!(load(spec, policy("allow", &[])).unwrap_err(), [error]);
+    }
+    assert_eq!(with("approval: x").unwrap().schema().obligations().count(), 3);
+}
+
+#[test]
 fn what_no_document_declares_is_free() {
     let open = policy("allow", &["{attribute: context.anything, op: gt, value: 1}"]);
     let actions = "  actions: [{name: use}]\n";
@@ -291,6 +331,28 @@ fn requests_are_not_checked_against_it_and_still_fail_closed() {
     };
     assert!(!set.evaluate(&asked("many".into())).errors.is_empty());
     assert!(set.evaluate(&asked(9000.into())).errors.is_empty());
+    // Whoever wants to know asks the schema.
+    let problem =
+        |context: &EvaluationContext| set.schema().check(context).map_err(|error| error.to_string());
+    assert_eq!(problem(&asked(9.into())), Ok(()));
+    let of = |kind: &str, action: &str| {
+        EvaluationContext::new(Principal::user("a"), Resource::new(kind, "t"), action)
+    };
+    for (context, expected) in [
+        (asked(9000.into()), "context.hours is something else than an integer from 1 to 720"),
+        (
+            asked(9.into()).with_attribute("context.reason", "x"),
+            "context.reason is not for requests for `use`",
+        ),
+        (
+            asked(9.into()).with_attribute("context.huors", 1),
+            "context.huors is not in the schema; did you mean `context.hours`?",
+        ),
+        (of("thing", "sue"), "action `sue` is not in the schema"),
+        (of("lease", "use"), "resource.type `lease` is none that `use` is for"),
+    ] {
+        assert_eq!(problem(&context), Err(format!("the request cannot be judged: {expected}")));
+    }
 }
 
 #[test]
@@ -298,7 +360,7 @@ fn schemas_that_say_nothing_or_two_things_are_refused() {
     for (spec, error) in [
         (
             "  {}\n",
-            "s.yaml:5:3: missing field `attributes`; declare at least one of `attributes` and `actions`",
+            "s.yaml:5:3: missing field `attributes`; declare at least one of `attributes`, `actions` and `obligations`",
         ),
         (
             "  attributes: [{name: context.now, type: timestamp}]\n",
@@ -429,9 +491,11 @@ fn as_many_names_as_the_limits_say() {
     assert_eq!(load(ATTRIBUTES, policy_of(&rules)).unwrap_err().len(), SCHEMA_MISTAKES_MAX);
 }
 
+type Holds = fn(i64, i64) -> bool;
+
 /// A condition on one integer, and the numbers for which it holds.
-fn on_a_number() -> impl Strategy<Value = (String, fn(i64, i64) -> bool, i64)> {
-    let test: Vec<(&str, fn(i64, i64) -> bool)> = vec![
+fn on_a_number() -> impl Strategy<Value = (String, Holds, i64)> {
+    let test: Vec<(&str, Holds)> = vec![
         ("eq", |have, limit| have == limit),
         ("gt", |have, limit| have > limit),
         ("gte", |have, limit| have >= limit),
@@ -479,4 +543,19 @@ fn the_errors_say_what_they_are() {
     let errors = PolicySet::parse_documents([("s.yaml", schema(ATTRIBUTES)), ("p.yaml", text)]).unwrap_err();
     assert!(matches!(&errors[0], PolicyError::Impossible { .. }));
     assert_eq!(errors[0].location().unwrap().document.as_deref(), Some("p.yaml"));
+}
+
+#[test]
+fn the_readme_shows_what_a_schema_refuses() {
+    let readme = include_str!("../../README.md");
+    let after = |start: &str| readme.split_once(start).unwrap().1.split_once("\n```").unwrap().0;
+    let schema = after("refused when the set is loaded:\n\n```yaml\n");
+    let policy = "apiVersion: policy.horizon.dev/v1\nkind: Policy\nmetadata: {name: short}\nspec:\n  \
+                  principals: [{type: any}]\n  resources: [{type: gpu, pattern: '**'}]\n  \
+                  actions: [capacity.request]\n  effect: allow\n  conditions:\n    \
+                  - {attribute: context.huors, op: lte, value: 8}\n    - {attribute: context.hours, op: gt, value: 720}\n";
+    let errors = PolicySet::parse_documents([("schema.yaml", schema), ("short.yaml", policy)]).unwrap_err();
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let shown = readme.split_once("```text\nshort.yaml").unwrap().1.split_once("\n```").unwrap().0;
+    assert_eq!(format!("short.yaml{shown}"), errors.join("\n"));
 }
