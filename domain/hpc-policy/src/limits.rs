@@ -89,7 +89,7 @@ pub const DIFF_LOOKS_MAX: u64 = 100_000_000;
 /// Most combinations of principal, resource and action that are tried for one changed rule.
 pub const DIFF_BASES_MAX: usize = 50_000;
 /// Most looks at a rule in the search for attribute values of one such combination.
-pub const DIFF_LOOKS_OF_ONE_MAX: u64 = 1_000_000;
+pub const DIFF_LOOKS_OF_ONE_MAX: u64 = 400_000;
 /// Most groups of flips that a comparison lists; the rest are counted.
 pub const DIFF_GROUPS_MAX: usize = 1_000;
 /// Most rules that one group of flips names for each side; the rest are counted.

@@ -268,7 +268,7 @@ impl PolicySet {
     pub(crate) fn in_scope(&self, context: &EvaluationContext) -> Vec<u32> {
         let mut found = Vec::new();
         for rules in [&self.inner.denies, &self.inner.allows] {
-            let _ = rules.visit(context, &mut |position| {
+            let _ = rules.visit_scope(context, &mut |position| {
                 if self.inner.rule(position).is_some_and(|rule| rule.is_in_scope(context)) {
                     found.push(position);
                 }

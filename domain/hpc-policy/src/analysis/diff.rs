@@ -17,7 +17,7 @@ use crate::context::EvaluationContext;
 use crate::decision::{Decision, Verdict};
 use crate::limits::{DIFF_BASES_MAX, DIFF_GAPS_MAX, DIFF_GROUPS_MAX, DIFF_LOOKS_MAX, DIFF_RULES_NAMED_MAX};
 use crate::path::AttributePath;
-use crate::record::{QuestionRecord, short_reasons};
+use crate::record::{QuestionRecord, cut};
 use crate::rule::{Effect, Rule, Text};
 use crate::set::PolicySet;
 use crate::value::Value;
@@ -166,6 +166,8 @@ struct Comparison<'a> {
     looks: u64,
 }
 
+/// Most reasons of one side of an example.
+const REASONS_MAX: usize = 4;
 const BASES: &str = "more combinations of principal, resource and action than were tried";
 const LOOKS: &str = "the work allowed for one comparison was used up";
 
@@ -392,14 +394,20 @@ impl<'a> Comparison<'a> {
                     };
                     rules.iter().filter_map(one).collect()
                 };
+                let (old, new) = (list(&self.old, &group.old), list(&self.new, &group.new));
+                let names = |rules: &[Responsible]| -> BTreeSet<String> {
+                    rules.iter().map(|rule| format!("{}/{}", rule.place.policy, rule.place.rule)).collect()
+                };
+                let (of_old, of_new) = ((self.old.set, &names(&old)), (self.new.set, &names(&new)));
+                let example = example(number + 1, of_old, of_new, key.0, &group.context)?;
                 Some(FlipGroup {
                     direction: key.0,
-                    old: list(&self.old, &group.old),
+                    old,
                     old_omitted: group.old_omitted.len(),
-                    new: list(&self.new, &group.new),
+                    new,
                     new_omitted: group.new_omitted.len(),
                     count: group.count,
-                    example: example(number + 1, self.old.set, self.new.set, key.0, &group.context)?,
+                    example,
                 })
             })
             .collect();
@@ -467,17 +475,13 @@ fn with_counterparts(
 
 fn example(
     number: usize,
-    old: &PolicySet,
-    new: &PolicySet,
+    (old, old_names): (&PolicySet, &BTreeSet<String>),
+    (new, new_names): (&PolicySet, &BTreeSet<String>),
     direction: Direction,
     context: &EvaluationContext,
 ) -> Option<Example> {
-    let outcome = |decision: Decision| Outcome {
-        verdict: decision.verdict,
-        reasons: short_reasons(&decision),
-        obligations: if decision.is_allowed() { decision.obligations } else { BTreeMap::new() },
-    };
-    let (before, after) = (outcome(old.evaluate(context)), outcome(new.evaluate(context)));
+    let (before, after) =
+        (outcome(old.evaluate(context), old_names), outcome(new.evaluate(context), new_names));
     let mut usual = true;
     for (root, attributes) in context.attribute_maps() {
         for (name, attribute) in attributes {
@@ -492,6 +496,19 @@ fn example(
         new: after,
         keeps_to_schema: usual,
     })
+}
+
+/// What a set decides, the reasons of the rules called `names` first.
+fn outcome(decision: Decision, names: &BTreeSet<String>) -> Outcome {
+    let named = |name: &Option<String>| name.as_ref().is_some_and(|name| names.contains(name));
+    let (mut reasons, others): (Vec<_>, Vec<_>) =
+        decision.reasons().into_iter().partition(|reason| named(&reason.rule));
+    reasons.extend(others);
+    Outcome {
+        verdict: decision.verdict,
+        reasons: reasons.into_iter().take(REASONS_MAX).map(|reason| cut(reason.text)).collect(),
+        obligations: if decision.is_allowed() { decision.obligations } else { BTreeMap::new() },
+    }
 }
 
 /// Whether the schemas of both sets let the attribute have the value. They do not bind requests, so this only says which

@@ -33,7 +33,7 @@ pub(crate) fn pairs() -> impl Strategy<Value = (Vec<String>, Vec<String>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(250))]
 
     #[test]
     fn every_flip_is_real_and_none_is_missed(
@@ -74,5 +74,36 @@ proptest! {
             let seen_back = back.flips.iter().any(|group| group.direction == turned);
             prop_assert!(seen_back || !back.is_complete(), "{direction:?} {context:?}");
         }
+    }
+}
+
+/// A rule over one type and action for each of `count` tenants, of which `short` ones get fewer hours.
+fn tenants(count: usize, short: &[usize]) -> PolicySet {
+    let rules: Vec<String> = (0..count)
+        .map(|number| {
+            let hours = if short.contains(&number) { 4 } else { 8 };
+            format!(
+                "effect: allow, principals: [{{type: any}}], resources: [{{type: gpu, pattern: \"**\"}}], actions: [use], \
+                 conditions: [{{attribute: context.hours, op: lte, value: {hours}}}, {{attribute: context.tenant, op: eq, value: t{number}}}]"
+            )
+        })
+        .collect();
+    random::set(&rules)
+}
+
+#[test]
+fn rules_told_apart_by_conditions_alone_are_compared() {
+    let report = diff(&tenants(40, &[]), &tenants(40, &[7, 30]));
+    assert!(report.is_complete());
+    let found: Vec<(&str, Direction, Vec<String>)> = report
+        .flips
+        .iter()
+        .map(|group| (&*group.old[0].place.rule, group.direction, group.example.new.reasons.clone()))
+        .collect();
+    let reason = |rule: &str| format!("`p/{rule}` would allow it if context.hours <= 4 (is 8)");
+    assert_eq!(found.len(), 2);
+    for ((rule, direction, reasons), expected) in found.into_iter().zip(["r7", "r30"]) {
+        assert_eq!((rule, direction), (expected, Direction::AllowToDeny));
+        assert_eq!(reasons[0], reason(expected));
     }
 }
