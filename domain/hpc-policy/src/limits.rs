@@ -101,4 +101,4 @@ pub const WAYS_MAX: usize = 10_000;
 /// Most denials listed with one such way; the rest are counted.
 pub const WAY_DENIALS_MAX: usize = 64;
 /// Most listed subjects or resources that are asked about one by one.
-pub const EXACT_MAX: usize = 100_000;
+pub const EXACT_MAX: usize = 20_000;

@@ -9,6 +9,8 @@ mod lease;
 mod node;
 mod policy;
 mod policy_check;
+mod policy_diff;
+mod policy_ways;
 mod reference;
 mod request;
 

@@ -5,3 +5,5 @@ pub(crate) mod cost;
 pub(crate) mod lease;
 pub(crate) mod plan;
 pub(crate) mod policy;
+pub(crate) mod policy_diff;
+pub(crate) mod policy_ways;

@@ -18,5 +18,7 @@ mod grammar;
 mod lists;
 mod plans;
 mod policies;
+mod policy_diff;
+mod policy_ways;
 mod remedies;
 mod spending;
