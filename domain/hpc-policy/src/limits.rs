@@ -84,12 +84,12 @@ pub const GROUP_MEMBERS_MAX: usize = 4_096;
 pub const ROLE_INCLUDES_MAX: usize = 64;
 /// Most states of patterns followed side by side, in an analysis of policies.
 pub const ANALYSIS_STATES_MAX: usize = 4_096;
-/// Most looks at a rule in one comparison of two sets.
+/// Most looks at a rule or a condition of one in one comparison of two sets.
 pub const DIFF_LOOKS_MAX: u64 = 100_000_000;
 /// Most combinations of principal, resource and action that are tried for one changed rule.
 pub const DIFF_BASES_MAX: usize = 50_000;
-/// Most looks at a rule in the search for attribute values of one such combination.
-pub const DIFF_LOOKS_OF_ONE_MAX: u64 = 400_000;
+/// Most looks at a rule or a condition in the search for attribute values of one such combination.
+pub const DIFF_LOOKS_OF_ONE_MAX: u64 = 1_000_000;
 /// Most groups of flips that a comparison lists; the rest are counted.
 pub const DIFF_GROUPS_MAX: usize = 1_000;
 /// Most rules that one group of flips names for each side; the rest are counted.

@@ -74,6 +74,9 @@ impl<'a> Attributes<'a> {
             if let Some(size) = attributes.sizes.get_mut(*family) {
                 *size += 1;
             }
+            if *path.source() == Source::Now {
+                compared.time();
+            }
             if is_free(path) {
                 continue;
             }

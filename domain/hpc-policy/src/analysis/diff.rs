@@ -546,3 +546,39 @@ pub(crate) fn texts_meet(left: &Text, right: &Text, separator: u8, shape: Shape)
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: &str = "
+apiVersion: policy.horizon.dev/v1
+kind: Policy
+metadata: {name: p}
+spec:
+  principals: [{type: any}]
+  resources: [{type: thing, pattern: '**'}]
+  actions: [use]
+  effect: allow
+";
+
+    #[test]
+    fn work_beyond_the_limit_is_not_done_and_admitted() {
+        let (old, new) = (PolicySet::deny_all(), PolicySet::parse_documents([("p.yaml", POLICY)]).unwrap());
+        for (looks, complete) in [(DIFF_LOOKS_MAX - 1, false), (DIFF_LOOKS_MAX, false), (0, true)] {
+            let (old, new) = Side::pair(&old, &new);
+            let mut comparison = Comparison::new(old, new);
+            comparison.looks = looks;
+            comparison.around(Place::New, 0, &mut |_| ());
+            let report = comparison.report(1);
+            assert_eq!(
+                (report.is_complete(), report.flips.len()),
+                (complete, usize::from(complete)),
+                "{looks}"
+            );
+            if let Coverage::Sampled { gaps, whole, of, .. } = report.coverage {
+                assert_eq!((gaps[0].reason.as_str(), whole, of), (LOOKS, 0, 1));
+            }
+        }
+    }
+}

@@ -46,7 +46,7 @@ pub(crate) struct Search<'a> {
     domains: BTreeMap<&'a AttributePath, Vec<Option<Value>>>,
     order: Vec<&'a AttributePath>,
     cut: bool,
-    /// How many rules were looked at.
+    /// How many rules and conditions were looked at.
     pub(crate) looks: u64,
 }
 
@@ -126,7 +126,7 @@ impl<'a> Search<'a> {
         let (next, here, there) = {
             let is_open = |path: &AttributePath| open.contains(path);
             let facts = Facts { context, open: &is_open };
-            self.looks += 1;
+            self.looks += work(self.seed);
             let of_seed = possible(&self.seed.conditions, &facts);
             let wanted = match self.goal {
                 Goal::Denies => Truths::TRUE.or(Truths::UNKNOWN),
@@ -173,11 +173,16 @@ impl<'a> Search<'a> {
     }
 }
 
+/// What a look at a rule costs.
+fn work(rule: &Rule) -> u64 {
+    1 + rule.conditions.len() as u64
+}
+
 fn outlook<'a>(rules: &[&'a Rule], facts: &Facts<'_>, looks: &mut u64) -> Outlook<'a> {
     let mut left = Vec::with_capacity(rules.len());
     let (mut denies_surely, mut denies_perhaps, mut allows_surely, mut allows_perhaps) =
         (false, false, false, false);
-    *looks += rules.len() as u64;
+    *looks += rules.iter().map(|rule| work(rule)).sum::<u64>();
     for rule in rules {
         let truths = possible(&rule.conditions, facts);
         match rule.effect {

@@ -40,6 +40,8 @@ pub(crate) struct Compared {
     /// Compared with another attribute: in order, for equality.
     ordered: bool,
     equated: bool,
+    /// One of those it is compared with is the time itself.
+    timed: bool,
     /// Compared in a way for which no list of values is known to be enough.
     gap: Option<&'static str>,
 }
@@ -108,6 +110,11 @@ impl Compared {
     /// Notes that it is compared with another attribute for equality.
     pub(crate) fn equate(&mut self) {
         self.equated = true;
+    }
+
+    /// Notes that it is compared with the time of the request.
+    pub(crate) fn time(&mut self) {
+        self.timed = true;
     }
 
     /// Adds a value that it is compared with.
@@ -205,8 +212,9 @@ impl Compared {
                 }
             }
         }
-        if self.times.is_empty() && self.windows.is_empty() {
-            return times.into_iter().for_each(|at| out.push(Value::Timestamp(at)));
+        if self.timed && self.times.is_empty() && self.windows.is_empty() {
+            let start = WEEK_SECONDS + 10 * 3_600;
+            times.extend((0..=each).filter_map(|step| Timestamp::from_second(start + step).ok()));
         }
         let mut ends = BTreeSet::new();
         for window in &self.windows {

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod analysis_limits;
 mod bad_input;
 mod bundle;
 mod diff;

@@ -37,6 +37,30 @@ fn leaf() -> impl Strategy<Value = String> + Clone {
         1 => Just("{attribute: resource.team, op: in, value_from: principal.teams}".to_owned()),
         1 => Just("{attribute: principal.teams, op: contains, value: t1}".to_owned()),
         1 => Just("{attribute: principal.type, op: eq, value: user}".to_owned()),
+        1 => pick(&[
+            "{attribute: context.now, op: exists}",
+            "{attribute: context.now, op: lt, value_from: resource.expires}",
+            "{attribute: resource.expires, op: exists, value: false}",
+            "{attribute: principal.spiffe_id, op: starts_with, value: \"spiffe://d/a\"}",
+            "{attribute: principal.spiffe_id, op: exists}",
+            "{attribute: principal.roles, op: contains, value: r1}",
+            "{attribute: principal.roles, op: contains, value_from: context.text}",
+            "{attribute: resource.type, op: eq, value: gpu}",
+            "{attribute: resource.type, op: in, value: [job, disk]}",
+            "{attribute: action, op: ends_with, value: get}",
+            "{attribute: action, op: ne, value: cap.put}",
+        ]).prop_map(str::to_owned),
+        1 => pick(&[
+            "{attribute: context.ip, op: eq, value: {ip: 10.1.0.1}}",
+            "{attribute: context.flag, op: eq, value: true}",
+            "{attribute: context.flag, op: ne, value_from: context.text}",
+            "{attribute: context.tags, op: contains, value: 2}",
+            "{attribute: context.tags, op: contains, value_from: context.text}",
+            "{attribute: context.version, op: eq, value: 1.2.3}",
+            "{attribute: context.text, op: in, value_from: context.tags}",
+            "{attribute: context.text, op: starts_with, value_from: principal.id}",
+            "{attribute: principal.level, op: gte, value_from: context.a}",
+        ]).prop_map(str::to_owned),
         1 => Just("{attribute: resource.id, op: glob, value: \"x/**\"}".to_owned()),
     ]
 }
@@ -185,6 +209,8 @@ fn value() -> impl Strategy<Value = Value> {
         1 => any::<bool>().prop_map(Value::from),
         1 => proptest::sample::subsequence(vec!["m", "n", "o"], 0..=3).prop_map(Value::from),
         1 => Just(Value::Opaque),
+        1 => pick(&["2026-11-04T10:00:00Z", "2026-11-09T22:30:00Z"]).prop_map(|at| Value::from(at.parse::<jiff::Timestamp>().unwrap())),
+        1 => Just(Value::from(vec![1, 2])),
         1 => Just(Value::from("10.1.0.1".parse::<std::net::IpAddr>().unwrap())),
     ]
 }
@@ -200,6 +226,8 @@ pub(crate) fn requests() -> impl Strategy<Value = Request> {
         "resource.size",
         "resource.owner",
         "resource.team",
+        "resource.expires",
+        "context.flag",
     ];
     let attributes = proptest::sample::subsequence(names.to_vec(), 0..=names.len()).prop_flat_map(|names| {
         let values = prop::collection::vec(value(), names.len());
