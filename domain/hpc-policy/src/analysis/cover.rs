@@ -1,6 +1,6 @@
 //! Whether entries of rules exclude, or surely include, each other.
 
-use crate::analysis::diff::texts_meet;
+use crate::analysis::sides::texts_meet;
 use crate::analysis::words::Shape;
 use crate::rule::{PrincipalMatch, ResourceMatch, Text};
 

@@ -8,17 +8,15 @@ use crate::analysis::question_text;
 use crate::analysis::report::{
     Coverage, DiffReport, Direction, Example, FlipGroup, Gap, Outcome, Part, Responsible, RulePlace,
 };
-use crate::analysis::same::meaning;
+use crate::analysis::sides::{Side, can_meet, responsible, with_counterparts};
 use crate::analysis::solve::{Goal, Solved, comparable, looks_at_names, solve};
 use crate::analysis::space::{Base, Space};
-use crate::analysis::words::{Pattern, Shape};
-use crate::condition::Truth;
 use crate::context::EvaluationContext;
 use crate::decision::{Decision, Verdict};
 use crate::limits::{DIFF_BASES_MAX, DIFF_GAPS_MAX, DIFF_GROUPS_MAX, DIFF_LOOKS_MAX, DIFF_RULES_NAMED_MAX};
 use crate::path::AttributePath;
 use crate::record::{QuestionRecord, cut};
-use crate::rule::{Effect, Rule, Text};
+use crate::rule::{Effect, Rule};
 use crate::set::PolicySet;
 use crate::value::Value;
 
@@ -96,51 +94,6 @@ enum Place {
     New,
 }
 
-/// One set, and which of its rules the other one does not have.
-struct Side<'a> {
-    set: &'a PolicySet,
-    rules: Vec<&'a Rule>,
-    changed: Vec<bool>,
-    by_name: BTreeMap<(&'a str, &'a str), usize>,
-}
-
-impl<'a> Side<'a> {
-    fn empty(set: &'a PolicySet) -> Self {
-        Self { set, rules: Vec::new(), changed: Vec::new(), by_name: BTreeMap::new() }
-    }
-
-    fn pair(old: &'a PolicySet, new: &'a PolicySet) -> (Self, Self) {
-        let [old_meanings, new_meanings] =
-            [old, new].map(|set| set.compiled().map(meaning).collect::<Vec<String>>());
-        let side = |set: &'a PolicySet, own: &[String], other: &[String]| {
-            let known: BTreeSet<&String> = other.iter().collect();
-            let rules: Vec<&Rule> = set.compiled().collect();
-            let by_name =
-                rules.iter().enumerate().map(|(place, rule)| ((&*rule.policy, &*rule.name), place)).collect();
-            Self { set, rules, changed: own.iter().map(|text| !known.contains(text)).collect(), by_name }
-        };
-        (side(old, &old_meanings, &new_meanings), side(new, &new_meanings, &old_meanings))
-    }
-
-    fn changed_positions(&self) -> impl Iterator<Item = usize> + '_ {
-        self.changed.iter().enumerate().filter(|(_, changed)| **changed).map(|(place, _)| place)
-    }
-
-    fn is_changed(&self, position: usize) -> bool {
-        self.changed.get(position).copied().unwrap_or(false)
-    }
-
-    fn in_scope(&self, context: &EvaluationContext) -> (Vec<usize>, Vec<&'a Rule>) {
-        let places: Vec<usize> = self.set.in_scope(context).into_iter().map(|place| place as usize).collect();
-        let rules = places.iter().filter_map(|place| self.rules.get(*place).copied()).collect();
-        (places, rules)
-    }
-
-    fn only(&self) -> usize {
-        self.changed.iter().filter(|changed| **changed).count()
-    }
-}
-
 type GroupKey = (Direction, Vec<usize>, Vec<usize>);
 
 /// A flip on its way into its group.
@@ -169,6 +122,7 @@ struct Comparison<'a> {
 /// Most reasons of one side of an example.
 const REASONS_MAX: usize = 4;
 const BASES: &str = "more combinations of principal, resource and action than were tried";
+const UNASKED: &str = "the values that would show a difference are too large for one request";
 const LOOKS: &str = "the work allowed for one comparison was used up";
 
 impl<'a> Comparison<'a> {
@@ -300,7 +254,13 @@ impl<'a> Comparison<'a> {
             }
             let result = match solve(goal, seed, &here_rules, &there_rules, context, &usual, &mut self.looks)
             {
-                Solved::Found(context) => self.keep(goal, place, seed, *context),
+                Solved::Found(context) => {
+                    let group = self.keep(goal, place, seed, *context);
+                    if group.is_none() {
+                        gaps.insert(UNASKED);
+                    }
+                    group
+                }
                 Solved::Nothing => None,
                 Solved::Unsure(gap) => {
                     gaps.insert(gap);
@@ -447,32 +407,6 @@ fn add(into: &mut Vec<(usize, Part)>, omitted: &mut BTreeSet<usize>, rules: &[(u
     }
 }
 
-/// The rules by which a set decides so.
-fn responsible(side: &Side<'_>, verdict: Verdict, context: &EvaluationContext) -> Vec<(usize, Part)> {
-    let (places, rules) = side.in_scope(context);
-    let part = |rule: &Rule| match (verdict, rule.effect, rule.truth(context)) {
-        (Verdict::Allow, Effect::Allow, Truth::True) => Some(Part::Allows),
-        (Verdict::Deny, Effect::Deny, Truth::True | Truth::Unknown) => Some(Part::Denies),
-        _ => None,
-    };
-    places.into_iter().zip(rules).filter_map(|(place, rule)| Some((place, part(rule)?))).collect()
-}
-
-/// Where nothing is responsible, the rules with the names of those that are on the other side.
-fn with_counterparts(
-    side: &Side<'_>,
-    other: &Side<'_>,
-    own: Vec<(usize, Part)>,
-    others: &[(usize, Part)],
-) -> Vec<(usize, Part)> {
-    if !own.is_empty() {
-        return own;
-    }
-    let name = |place: &usize| other.rules.get(*place).map(|rule| (&*rule.policy, &*rule.name));
-    let found = others.iter().filter_map(|(place, _)| side.by_name.get(&name(place)?).copied());
-    found.map(|place| (place, Part::DoesNothing)).collect()
-}
-
 fn example(
     number: usize,
     (old, old_names): (&PolicySet, &BTreeSet<String>),
@@ -516,35 +450,6 @@ fn outcome(decision: Decision, names: &BTreeSet<String>) -> Outcome {
 fn keeps_to_schema(old: &PolicySet, new: &PolicySet, path: &AttributePath, value: &Value) -> bool {
     let path = path.to_string();
     [old, new].iter().all(|set| set.schema().attribute(&path).is_none_or(|declared| declared.can_hold(value)))
-}
-
-/// Whether some request can be in the scope of both, by action and resource; principals can always be joined, but for ids.
-fn can_meet(left: &Rule, right: &Rule) -> bool {
-    let actions = left
-        .actions
-        .iter()
-        .any(|own| right.actions.iter().any(|other| texts_meet(own, other, b'.', Shape::Name)));
-    actions
-        && left.resources.iter().any(|own| {
-            right.resources.iter().any(|other| {
-                let kinds = own.kind.is_none() || other.kind.is_none() || own.kind == other.kind;
-                kinds && texts_meet(&own.id, &other.id, b'/', Shape::Path)
-            })
-        })
-}
-
-/// Whether some name matches both.
-pub(crate) fn texts_meet(left: &Text, right: &Text, separator: u8, shape: Shape) -> bool {
-    match (left, right) {
-        (Text::Exact(left), right) => right.matches(left),
-        (left, Text::Exact(right)) => left.matches(right),
-        (Text::Glob(one), Text::Glob(other)) => {
-            one.source() == "**"
-                || other.source() == "**"
-                || one == other
-                || Pattern::of(left, separator).meets(&Pattern::of(right, separator), shape)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -164,6 +164,7 @@ impl Compared {
     /// Values of every class, `each` of every class that has so many; the last one has a type that nothing compares with.
     pub(crate) fn domain(&self, each: usize) -> Domain {
         let mut out = Values::default();
+        let each = each.max(1);
         let mut gap = self.gap;
         self.add_integers(each, &mut out);
         if self.booleans {
@@ -253,17 +254,20 @@ impl Compared {
             out.push(Value::from(text.as_str()));
         }
         for version in versions(&self.versions) {
-            // A version that a rule names is that rule's; its class has others, told apart by their build.
-            let named = literals.contains(&version);
             out.push(Value::from(version.as_str()));
-            if named && !version.contains('+') {
-                out.push(Value::from(format!("{version}+x")));
+            // A version that a rule names is that rule's; its class has others, told apart by their build.
+            let others = each - 1 + usize::from(literals.contains(&version));
+            for step in 1..=others {
+                out.push(Value::from(format!("{version}+{}", "x".repeat(step))));
             }
         }
         if !self.versions.is_empty() && (!self.patterns.is_empty() || !self.networks.is_empty())
             || !self.networks.is_empty() && !self.patterns.is_empty()
         {
             *gap = Some("one attribute is compared as text and as a version or an address");
+        }
+        if each > 2 && !self.networks.is_empty() {
+            *gap = Some("several attributes are compared with each other and with networks");
         }
         if self.has_texts() || !self.versions.is_empty() {
             let found = explore(&self.patterns, &[], literals, Shape::Any);
@@ -292,7 +296,7 @@ impl Compared {
         }
         for address in found.clone() {
             // Neighbours, for literals that are compared for equality.
-            if !self.addresses.is_empty() || each > 1 {
+            if !self.addresses.is_empty() || self.has_texts() || each > 1 {
                 let next = match address {
                     IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits().wrapping_add(1))),
                     IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits().wrapping_add(1))),
@@ -302,10 +306,10 @@ impl Compared {
         }
         for address in found {
             out.push(Value::Ip(address));
-            if self.addresses.is_empty() {
+            if self.addresses.is_empty() && !self.has_texts() {
                 continue;
             }
-            // As text it is in the same networks and equal to no address.
+            // As text it is in the same networks, equal to no address, and comparable with texts.
             out.push(Value::from(address.to_string()));
         }
     }

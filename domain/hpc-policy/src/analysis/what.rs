@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::analysis::cover::{resource_covers, resources_meet, text_covers};
-use crate::analysis::diff::texts_meet;
 use crate::analysis::known::Known;
 use crate::analysis::report::RulePlace;
 use crate::analysis::residual::{Facts, Truths, residual};
+use crate::analysis::sides::texts_meet;
 use crate::analysis::ways::{Denial, ResourceAnswer, WayTo, WhatCan};
 use crate::analysis::words::Shape;
 use crate::context::{EvaluationContext, Principal, Resource};

@@ -52,6 +52,9 @@ fn leaf() -> impl Strategy<Value = String> + Clone {
         ]).prop_map(str::to_owned),
         1 => pick(&[
             "{attribute: context.ip, op: eq, value: {ip: 10.1.0.1}}",
+            "{attribute: context.ip, op: ne, value: 10.1.2.3}",
+            "{attribute: context.version, op: ne, value: 2.0.0}",
+            "{attribute: context.ip, op: in, value: [10.1.2.3, 11.0.0.0]}",
             "{attribute: context.flag, op: eq, value: true}",
             "{attribute: context.flag, op: ne, value_from: context.text}",
             "{attribute: context.tags, op: contains, value: 2}",
