@@ -33,7 +33,7 @@ pub(crate) fn pairs() -> impl Strategy<Value = (Vec<String>, Vec<String>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(250))]
+    #![proptest_config(ProptestConfig::with_cases(160))]
 
     #[test]
     fn every_flip_is_real_and_none_is_missed(
@@ -106,4 +106,69 @@ fn rules_told_apart_by_conditions_alone_are_compared() {
         assert_eq!((rule, direction), (expected, Direction::AllowToDeny));
         assert_eq!(reasons[0], reason(expected));
     }
+}
+
+/// Comparisons, each of which can be true, false and, but for `exists`, unknown.
+const COMPARISONS: [&str; 30] = [
+    "{attribute: context.a, op: eq, value: 7}",
+    "{attribute: context.a, op: ne, value: 7}",
+    "{attribute: context.a, op: gt, value: 7}",
+    "{attribute: context.a, op: gte, value: 7}",
+    "{attribute: context.a, op: lt, value: -7}",
+    "{attribute: context.a, op: lte, value: -7}",
+    "{attribute: context.a, op: range, value: {min: 3, max: 3}}",
+    "{attribute: context.a, op: in, value: [7, 9]}",
+    "{attribute: context.a, op: not_in, value: [p, q]}",
+    "{attribute: context.a, op: eq, value: true}",
+    "{attribute: context.a, op: eq, value: {ip: 10.0.0.1}}",
+    "{attribute: context.a, op: gt, value: {timestamp: \"2026-11-02T10:00:00Z\"}}",
+    "{attribute: context.a, op: contains, value: part}",
+    "{attribute: context.a, op: contains, value: 7}",
+    "{attribute: context.a, op: starts_with, value: part}",
+    "{attribute: context.a, op: ends_with, value: part}",
+    "{attribute: context.a, op: glob, value: \"jobs/*/x\"}",
+    "{attribute: context.a, op: cidr, value: [10.0.0.0/8, \"2001:db8::/32\"]}",
+    "{attribute: context.a, op: cidr, value: 255.255.255.255/32}",
+    "{attribute: context.a, op: semver, value: \">=1.2.3-rc.1, <2\"}",
+    "{attribute: context.a, op: semver, value: \"=4.5.6\"}",
+    "{attribute: context.a, op: time_window, value: {days: [sat], from: \"22:00\", to: \"06:00\", offset: \"+05:30\"}}",
+    "{attribute: context.now, op: time_window, value: {from: \"09:00\", to: \"09:01\"}}",
+    "{attribute: context.a, op: eq, value_from: context.b}",
+    "{attribute: context.a, op: gt, value_from: context.b}",
+    "{attribute: context.now, op: lt, value_from: resource.expires}",
+    "{attribute: resource.owner, op: ne, value_from: principal.id}",
+    "{attribute: resource.team, op: in, value_from: principal.teams}",
+    "{attribute: principal.spiffe_id, op: glob, value: \"spiffe://d/*\"}",
+    "{attribute: context.a, op: exists}",
+];
+
+#[test]
+fn every_truth_of_every_comparison_is_reached() {
+    let rule = |effect: &str, conditions: &str| {
+        format!(
+            "effect: {effect}, principals: [{{type: any}}], resources: [{{type: gpu, pattern: \"**\"}}], actions: [use]{conditions}"
+        )
+    };
+    let conditions = |inner: String| format!(", conditions: [{inner}]");
+    let nothing = random::set(&[]);
+    for comparison in COMPARISONS {
+        let yes = conditions(comparison.to_owned());
+        let no = conditions(format!("{{not: {comparison}}}"));
+        // Neither it nor its opposite: unknown.
+        let neither = conditions(format!("{{all: [{comparison}, {{not: {comparison}}}]}}"));
+        for (truth, condition) in [("true", &yes), ("false", &no)] {
+            let report = diff(&random::set(&[rule("allow", condition)]), &nothing);
+            let directions: Vec<Direction> = report.flips.iter().map(|group| group.direction).collect();
+            assert_eq!(directions, [Direction::AllowToDeny], "{truth}: {comparison}");
+            assert!(report.is_complete(), "{comparison}: {:?}", report.coverage);
+        }
+        let allow = rule("allow", "");
+        let denied = random::set(&[allow.clone(), rule("deny", &neither)]);
+        let report = diff(&random::set(&[allow]), &denied);
+        let expected = usize::from(!comparison.contains("exists"));
+        assert_eq!(report.flips.len(), expected, "unknown: {comparison}");
+    }
+    // Only a missing attribute is absent.
+    let absent = conditions("{attribute: context.a, op: exists, value: false}".to_owned());
+    assert_eq!(diff(&random::set(&[rule("allow", &absent)]), &nothing).flips.len(), 1);
 }
