@@ -259,11 +259,6 @@ impl PolicySet {
         about.filter_map(|position| inner.rule(position))
     }
 
-    /// All rules as they are compiled, in order of their positions.
-    pub(crate) fn compiled(&self) -> impl Iterator<Item = &Rule> {
-        self.inner.policies.iter().flat_map(|policy| policy.compiled().iter())
-    }
-
     /// Positions of the rules whose action, resource and principal match, ascending.
     pub(crate) fn in_scope(&self, context: &EvaluationContext) -> Vec<u32> {
         let mut found = Vec::new();
@@ -283,6 +278,33 @@ impl PolicySet {
     /// The rules at these positions.
     pub(crate) fn rules_in_scope(&self, context: &EvaluationContext) -> Vec<&Rule> {
         self.in_scope(context).into_iter().filter_map(|position| self.inner.rule(position)).collect()
+    }
+
+    /// The rule at a position.
+    pub(crate) fn rule(&self, position: u32) -> Option<&Rule> {
+        self.inner.rule(position)
+    }
+
+    /// The rules with their positions.
+    pub(crate) fn compiled(&self) -> impl DoubleEndedIterator<Item = (u32, &Rule)> {
+        let inner = &*self.inner;
+        let positions = 0..u32::try_from(inner.places.len()).unwrap_or(u32::MAX);
+        positions.filter_map(|position| Some((position, inner.rule(position)?)))
+    }
+
+    /// Calls `visit` with rules of one effect until it breaks; every one that applies to `context` is among them.
+    pub(crate) fn visit<'a>(
+        &'a self,
+        effect: Effect,
+        context: &EvaluationContext,
+        visit: &mut impl FnMut(u32, &'a Rule) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let inner = &*self.inner;
+        let narrow = if effect == Effect::Deny { &inner.denies } else { &inner.allows };
+        narrow.visit(context, &mut |position| match inner.rule(position) {
+            Some(rule) => visit(position, rule),
+            None => ControlFlow::Continue(()),
+        })
     }
 
     /// Content digest of all documents and their names, 64 hexadecimal digits. Every decision carries it.

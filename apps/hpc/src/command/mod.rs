@@ -10,6 +10,7 @@ mod node;
 mod policy;
 mod policy_check;
 mod policy_diff;
+mod policy_lint;
 mod policy_ways;
 mod reference;
 mod request;

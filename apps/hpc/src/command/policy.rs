@@ -39,6 +39,7 @@ pub(super) async fn run(
             Ok(0)
         }
         Policy::Check { paths } => super::policy_check::check(&paths, screen),
+        Policy::Lint { paths, level } => super::policy_lint::run(&paths, level, screen),
         Policy::Test { paths } => test(&paths, screen),
         Policy::Diff { old, new } => super::policy_diff::run(&old, &new, around, screen),
         Policy::WhoCan { action, resource_type, resource_id, known } => {

@@ -26,10 +26,10 @@ impl<'a> Side<'a> {
 
     pub(crate) fn pair(old: &'a PolicySet, new: &'a PolicySet) -> (Self, Self) {
         let [old_meanings, new_meanings] =
-            [old, new].map(|set| set.compiled().map(meaning).collect::<Vec<String>>());
+            [old, new].map(|set| set.compiled().map(|(_, rule)| meaning(rule)).collect::<Vec<String>>());
         let side = |set: &'a PolicySet, own: &[String], other: &[String]| {
             let known: BTreeSet<&String> = other.iter().collect();
-            let rules: Vec<&Rule> = set.compiled().collect();
+            let rules: Vec<&Rule> = set.compiled().map(|(_, rule)| rule).collect();
             let by_name =
                 rules.iter().enumerate().map(|(place, rule)| ((&*rule.policy, &*rule.name), place)).collect();
             Self { set, rules, changed: own.iter().map(|text| !known.contains(text)).collect(), by_name }

@@ -56,6 +56,7 @@ pub fn what_can(set: &PolicySet, principal: &Principal, known: &Known) -> Result
     context.check()?;
     let (allows, denies): (Vec<&Rule>, Vec<&Rule>) = set
         .compiled()
+        .map(|(_, rule)| rule)
         .filter(|rule| rule.covers_principal(&context))
         .partition(|rule| rule.effect == Effect::Allow);
     let mut answer = WhatCan {
@@ -179,7 +180,7 @@ fn ask_resources(set: &PolicySet, context: &EvaluationContext, known: &Known, an
     let entities = set.entities();
     let named: BTreeSet<&str> = set
         .compiled()
-        .flat_map(|rule| &rule.actions)
+        .flat_map(|(_, rule)| &rule.actions)
         .filter_map(|text| match text {
             Text::Exact(action) => Some(&**action),
             Text::Glob(_) => None,

@@ -67,7 +67,7 @@ pub fn who_can(
     context.check()?;
     let about = |rule: &&Rule| rule.is_about(&context) && rule.covers_resource(&context);
     let (allows, denies): (Vec<&Rule>, Vec<&Rule>) =
-        set.compiled().filter(about).partition(|rule| rule.effect == Effect::Allow);
+        set.compiled().map(|(_, rule)| rule).filter(about).partition(|rule| rule.effect == Effect::Allow);
     let mut answer = WhoCan {
         digest: set.digest().into(),
         action: action.to_owned(),
