@@ -396,6 +396,14 @@ pub(crate) enum Policy {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Ask candidate policies what the audit log has recorded, and show every decision that would change
+    #[command(
+        before_help = "Examples:\n  hpc policy replay new/                       the daemon's whole log\n  \
+        hpc policy replay new/ --from 7d -o json\n  \
+        hpc policy replay new/ --audit hpc-dev/audit   a stopped daemon's log, or a proof; checked first\n  \
+        hpc audit search --limit 10000 -o ndjson > log.ndjson && hpc policy replay new/ --decisions log.ndjson"
+    )]
+    Replay(ReplayArgs),
     /// Run tables of cases against policies, without a daemon
     #[command(before_help = "Examples:\n  hpc policy test policies/\n  \
         hpc policy test starter.yaml starter.test.yaml")]
@@ -404,6 +412,28 @@ pub(crate) enum Policy {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReplayArgs {
+    /// The candidate: folders, or policies (*.yaml)
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// A log's folder or a proof instead of the daemon's log; it is checked before anything of it is believed
+    #[arg(long, value_name = "PATH")]
+    pub(crate) audit: Option<PathBuf>,
+    /// The public key of that log, got over a channel you trust
+    #[arg(long, value_name = "VKEY", requires = "audit")]
+    pub(crate) key: Option<String>,
+    /// Entries from `hpc audit search -o ndjson` instead; nothing proves them
+    #[arg(long, value_name = "FILE", conflicts_with = "audit")]
+    pub(crate) decisions: Option<PathBuf>,
+    /// Not before: 2026-11-23T15:00:00Z, or how long ago: 2h
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

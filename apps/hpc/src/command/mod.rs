@@ -9,6 +9,7 @@ mod lease;
 mod node;
 mod policy;
 mod policy_check;
+mod policy_replay;
 mod reference;
 mod request;
 
@@ -23,6 +24,8 @@ use serde::Deserialize;
 use crate::args::{Cli, Command, Global};
 use crate::output::{Io, Screen};
 use crate::session::{Session, Surroundings, read};
+
+pub(crate) use policy_replay::Replayed;
 
 /// Exit code of a command line that cannot be understood.
 const EXIT_USAGE: u8 = 2;

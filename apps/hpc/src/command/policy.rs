@@ -39,6 +39,7 @@ pub(super) async fn run(
             Ok(0)
         }
         Policy::Check { paths } => super::policy_check::check(&paths, screen),
+        Policy::Replay(args) => super::policy_replay::replay(&args, global, around, screen).await,
         Policy::Test { paths } => test(&paths, screen),
     }
 }
@@ -87,7 +88,7 @@ fn test(paths: &[PathBuf], screen: &mut Screen<'_>) -> Result<u8, HpcError> {
     Ok(u8::from(failed > 0))
 }
 
-fn invalid(mistakes: &[PolicyError]) -> HpcError {
+pub(super) fn invalid(mistakes: &[PolicyError]) -> HpcError {
     let words: Vec<String> = mistakes.iter().take(MISTAKES_SHOWN).map(ToString::to_string).collect();
     let more = mistakes.len().saturating_sub(words.len());
     let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
@@ -121,6 +122,25 @@ pub(super) fn collect(paths: &[PathBuf]) -> Result<Vec<PathBuf>, HpcError> {
     Ok(files)
 }
 
+/// The policies among the files, under the bare names that a daemon gives them: one set, one digest, here and there.
+pub(super) fn policies(paths: &[PathBuf]) -> Result<Vec<(String, String)>, HpcError> {
+    let mut documents: Vec<(String, String)> = Vec::new();
+    for path in collect(paths)?.iter().filter(|path| !is_table(path)) {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if documents.iter().any(|(known, _)| *known == name) {
+            let message = format!("two policies are called `{name}`; a set has each name once");
+            return Err(HpcError::coded(&codes::USG_DUPLICATE_KEY, message));
+        }
+        documents.push((name, contents(path)?));
+    }
+    if documents.is_empty() {
+        let message = "no policies: name a folder or files that end in .yaml";
+        return Err(HpcError::coded(&codes::USG_FILE_MISSING, message));
+    }
+    documents.sort();
+    Ok(documents)
+}
+
 pub(super) fn is_table(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name.ends_with(".test.yaml") || name.ends_with(".test.yml")
@@ -140,7 +160,7 @@ pub(super) fn contents(path: &Path) -> Result<String, HpcError> {
     String::from_utf8(bytes).map_err(not_text)
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> HpcError {
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> HpcError {
     let code = match error.kind() {
         std::io::ErrorKind::NotFound => &codes::USG_FILE_MISSING,
         _ => &codes::USG_FILE_PERMISSION,

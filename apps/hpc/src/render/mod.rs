@@ -5,3 +5,4 @@ pub(crate) mod cost;
 pub(crate) mod lease;
 pub(crate) mod plan;
 pub(crate) mod policy;
+pub(crate) mod replay;

@@ -19,4 +19,5 @@ mod lists;
 mod plans;
 mod policies;
 mod remedies;
+mod replay;
 mod spending;
