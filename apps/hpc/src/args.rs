@@ -404,6 +404,14 @@ pub(crate) enum Policy {
         hpc audit search --limit 10000 -o ndjson > log.ndjson && hpc policy replay new/ --decisions log.ndjson"
     )]
     Replay(ReplayArgs),
+    /// Policies signed by their author: one file, checked as a whole
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc policy bundle keygen policies.example.org --out author.key > author.pub\n  \
+        hpc policy bundle create policies/ --key author.key --name production --sequence 1 --out 1.bundle\n  \
+        hpc policy bundle verify 1.bundle --key author.pub"
+    )]
+    Bundle(BundleCommand),
     /// Run tables of cases against policies, without a daemon
     #[command(before_help = "Examples:\n  hpc policy test policies/\n  \
         hpc policy test starter.yaml starter.test.yaml")]
@@ -412,6 +420,62 @@ pub(crate) enum Policy {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BundleCommand {
+    /// Make a key to sign with. The public key goes to standard output
+    #[command(before_help = "Examples:\n  \
+        hpc policy bundle keygen policies.example.org --out author.key > author.pub\n  \
+        hpc policy bundle keygen policies.example.org --out author.key -o json")]
+    Keygen {
+        /// The key's name: who signs, without spaces and `+`
+        name: String,
+        /// The file to write the private key to; it must not exist, and only you can read it
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Check policies, then sign them into one file
+    #[command(before_help = "Examples:\n  \
+        hpc policy bundle create policies/ --key author.key --name production --sequence 1 --out 1.bundle\n  \
+        hpc policy bundle create policies/ --key author.key --after 1.bundle --out 2.bundle")]
+    Create(CreateBundle),
+    /// Check a bundle against the keys of its authors, and say what is in it
+    #[command(before_help = "Examples:\n  hpc policy bundle verify 1.bundle --key author.pub\n  \
+        hpc policy bundle verify 2.bundle --key author.pub --after 1.bundle -o json")]
+    Verify {
+        /// The bundle
+        file: PathBuf,
+        /// Public keys that are trusted, one a line, got over a channel you trust
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The bundle it must be newer than
+        #[arg(long, value_name = "FILE")]
+        after: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["sequence", "after"]))]
+pub(crate) struct CreateBundle {
+    /// Folders, or policies (*.yaml); tables of cases are left out
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The file with the private key, mode 0600
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Which policies these are; a daemon takes bundles of one name only
+    #[arg(long, required_unless_present = "after")]
+    pub(crate) name: Option<String>,
+    /// Its number; of two bundles the higher is newer
+    #[arg(long, value_name = "N")]
+    pub(crate) sequence: Option<u64>,
+    /// The bundle before this one, signed with the same key: name and number follow from it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) after: Option<PathBuf>,
+    /// The file to write; it must not exist
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]

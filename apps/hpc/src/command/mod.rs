@@ -8,6 +8,7 @@ mod doctor;
 mod lease;
 mod node;
 mod policy;
+mod policy_bundle;
 mod policy_check;
 mod policy_replay;
 mod reference;

@@ -39,6 +39,7 @@ pub(super) async fn run(
             Ok(0)
         }
         Policy::Check { paths } => super::policy_check::check(&paths, screen),
+        Policy::Bundle(command) => super::policy_bundle::run(command, around, screen),
         Policy::Replay(args) => super::policy_replay::replay(&args, global, around, screen).await,
         Policy::Test { paths } => test(&paths, screen),
     }

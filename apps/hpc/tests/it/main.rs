@@ -10,6 +10,7 @@
 )]
 
 mod audit;
+mod bundles;
 mod contexts;
 mod doctor;
 mod fake;
