@@ -397,12 +397,8 @@ pub(crate) enum Policy {
         paths: Vec<PathBuf>,
     },
     /// Ask candidate policies what the audit log has recorded, and show every decision that would change
-    #[command(
-        before_help = "Examples:\n  hpc policy replay new/                       the daemon's whole log\n  \
-        hpc policy replay new/ --from 7d -o json\n  \
-        hpc policy replay new/ --audit hpc-dev/audit   a stopped daemon's log, or a proof; checked first\n  \
-        hpc audit search --limit 10000 -o ndjson > log.ndjson && hpc policy replay new/ --decisions log.ndjson"
-    )]
+    #[command(before_help = "Examples:\n  hpc policy replay new/ --from 7d -o json\n  \
+        hpc policy replay new/ --audit hpc-dev/audit\n  hpc policy replay new/ --decisions log.ndjson")]
     Replay(ReplayArgs),
     /// Policies signed by their author: one file, checked as a whole
     #[command(
