@@ -400,6 +400,21 @@ pub(crate) enum Policy {
     #[command(before_help = "Examples:\n  hpc policy replay new/ --from 7d -o json\n  \
         hpc policy replay new/ --audit hpc-dev/audit\n  hpc policy replay new/ --decisions log.ndjson")]
     Replay(ReplayArgs),
+    /// Try policies beside those in force: asked the same, compared, never obeyed
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc policy shadow set new/\n  hpc policy shadow show\n  hpc policy shadow clear"
+    )]
+    Shadow(Shadow),
+    /// Put the candidate in force, if it is the one named; it stays until the daemon's policies change at their source
+    #[command(before_help = "Examples:\n  hpc policy promote 5f0c...\n  hpc policy promote 5f0c... -o json")]
+    Promote {
+        /// The candidate's digest, from `hpc policy shadow show`
+        digest: String,
+    },
+    /// Have the daemon read its policies again now; what was promoted ends
+    #[command(before_help = "Examples:\n  hpc policy reload\n  hpc policy reload -o json")]
+    Reload,
     /// Policies signed by their author: one file, checked as a whole
     #[command(
         subcommand,
@@ -416,6 +431,28 @@ pub(crate) enum Policy {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Shadow {
+    /// Begin to try policies; what was counted of the ones before is gone
+    #[command(
+        before_help = "Examples:\n  hpc policy shadow set new/\n  hpc policy shadow set --bundle 8.bundle -o json"
+    )]
+    Set {
+        /// Folders, or policies (*.yaml)
+        #[arg(required_unless_present = "bundle", value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// A signed bundle instead; where only signed policies may be in force, nothing else can be promoted
+        #[arg(long, value_name = "FILE", conflicts_with = "paths")]
+        bundle: Option<PathBuf>,
+    },
+    /// How the candidate compares so far, and the newest differences
+    #[command(before_help = "Examples:\n  hpc policy shadow show\n  hpc policy shadow show -o json")]
+    Show,
+    /// End the trial
+    #[command(before_help = "Examples:\n  hpc policy shadow clear\n  hpc policy shadow clear -o json")]
+    Clear,
 }
 
 #[derive(Debug, Subcommand)]

@@ -164,6 +164,7 @@ async fn keep_in_step(world: Arc<World>, metrics: Metrics, mut stopped: watch::R
             Ok(report) => tracing::warn!(problems = ?report.problems, "reconciling is incomplete"),
             Err(error) => tracing::error!(%error, "reconciling failed"),
         }
+        world.policies.round().await;
         match crate::idle::end_idle_leases(&world, wall_now()).await {
             Ok(failed) => {
                 for (lease, error) in failed {

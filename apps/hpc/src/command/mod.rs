@@ -11,6 +11,7 @@ mod policy;
 mod policy_bundle;
 mod policy_check;
 mod policy_replay;
+mod policy_shadow;
 mod reference;
 mod request;
 

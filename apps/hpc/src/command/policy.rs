@@ -10,8 +10,8 @@ use hpc_policy::{PolicyError, PolicySet, parse_cases, run_cases};
 use hpc_types::control::v1;
 
 use crate::args::{Global, Policy};
-use crate::output::Screen;
-use crate::render::policy::{CaseLine, cases, shown};
+use crate::output::{BAD, Screen, paint};
+use crate::render::policy::{CaseLine, Shown, cases, shown};
 use crate::session::{Session, Surroundings, failure, read_with};
 use crate::text;
 
@@ -29,17 +29,24 @@ pub(super) async fn run(
     match command {
         Policy::Show => {
             let session = Session::open(around, global).await?;
-            let message = session.call(v1::ShowPolicyRequest {});
+            let message = session.call(v1::ShowPolicyRequest { without_documents: false });
             let document = session.policy().show(message).await.map_err(failure)?.into_inner();
             if screen.format.is_json() {
                 screen.document(&document)?;
             } else {
-                screen.text(&shown(&read_with(&document, "hpc.policy/v1", text::block)?))?;
+                let read: Shown = read_with(&document, "hpc.policy/v1", text::block)?;
+                screen.text(&shown(&read))?;
+                if let Some(alarm) = read.alarm() {
+                    screen.say(&paint(BAD, &alarm));
+                }
             }
             Ok(0)
         }
         Policy::Check { paths } => super::policy_check::check(&paths, screen),
         Policy::Bundle(command) => super::policy_bundle::run(command, around, screen),
+        Policy::Shadow(command) => super::policy_shadow::run(command, global, around, screen).await,
+        Policy::Promote { digest } => super::policy_shadow::promote(digest, global, around, screen).await,
+        Policy::Reload => super::policy_shadow::reload(global, around, screen).await,
         Policy::Replay(args) => super::policy_replay::replay(&args, global, around, screen).await,
         Policy::Test { paths } => test(&paths, screen),
     }

@@ -6,3 +6,4 @@ pub(crate) mod lease;
 pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod replay;
+pub(crate) mod shadow;

@@ -36,6 +36,7 @@ pub fn options(data: Option<&Path>) -> WorldOptions {
         data: data.map(Path::to_owned),
         seed: Some(7),
         policies: None,
+        policy_key: None,
         catalog: None,
         story: "none".to_owned(),
         pace: Pace::Told,
