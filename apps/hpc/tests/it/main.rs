@@ -21,4 +21,5 @@ mod plans;
 mod policies;
 mod remedies;
 mod replay;
+mod shadow;
 mod spending;

@@ -10,6 +10,7 @@
 )]
 
 mod authzen;
+mod changes;
 mod costs;
 mod directory;
 mod nodes;
