@@ -8,6 +8,7 @@ mod profile;
 mod proof;
 mod range;
 mod tree;
+mod wide;
 
 pub use plan::{NodeId, ProofPlan, cover};
 pub use profile::Profile;

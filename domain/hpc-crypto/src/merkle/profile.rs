@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use sha2::Digest as _;
 
+use super::wide::{LANES, Wide};
 use crate::CryptoError;
 use crate::hashing::Hash;
 
@@ -62,6 +63,30 @@ impl Profile {
                     .into(),
             ),
         }
+    }
+
+    /// The hash of each leaf, in order; neighbours of one usual length side by side, where the hash has lanes.
+    pub(super) fn leaves<L: AsRef<[u8]>>(self, leaves: &[L]) -> Vec<Hash> {
+        let mut hashes = Vec::with_capacity(leaves.len());
+        let wide = (self == Self::Blake3).then(|| Wide::new(&LEAF_KEY));
+        for some in leaves.chunks(LANES) {
+            if !wide.as_ref().is_some_and(|wide| wide.leaves(some, &mut hashes)) {
+                hashes.extend(some.iter().map(|leaf| self.leaf(leaf.as_ref())));
+            }
+        }
+        hashes
+    }
+
+    /// The nodes above a row of hashes, without the one that has no neighbour yet.
+    pub(super) fn row_above(self, row: &[Hash]) -> Vec<Hash> {
+        let mut above = Vec::with_capacity(row.len() / 2);
+        match self {
+            Self::Blake3 => Wide::new(&NODE_KEY).pairs(row, &mut above),
+            Self::Rfc6962Sha256 => {
+                above.extend(row.as_chunks::<2>().0.iter().map(|[left, right]| self.node(left, right)));
+            }
+        }
+        above
     }
 
     /// The root of a tree without leaves: the plain hash of nothing.

@@ -37,15 +37,10 @@ impl MerkleTree {
     /// The tree over `leaves`, in order.
     pub fn from_leaves_with<L: AsRef<[u8]>>(profile: Profile, leaves: &[L]) -> Self {
         let mut levels = Vec::new();
-        let mut row: Vec<Hash> = leaves.iter().map(|leaf| profile.leaf(leaf.as_ref())).collect();
-        // Level by level, so that each is allocated once and at its size.
+        let mut row = profile.leaves(leaves);
+        // Level by level, so that each is allocated once, at its size, and many nodes are hashed side by side.
         while !row.is_empty() {
-            let mut above = Vec::with_capacity(row.len() / 2);
-            for pair in row.chunks_exact(2) {
-                if let [left, right] = pair {
-                    above.push(profile.node(left, right));
-                }
-            }
+            let above = profile.row_above(&row);
             levels.push(std::mem::replace(&mut row, above));
         }
         Self { edge: CompactRange::of_levels(profile, &levels), levels }
