@@ -194,3 +194,20 @@ fn an_export_is_read_line_by_line_and_a_bad_line_is_named() {
     let invalid = offline(&[&new, "--decisions", path]);
     assert!(invalid.code == 2 && invalid.err.contains("HPC-POL-0004"), "{}", invalid.err);
 }
+
+#[test]
+fn the_readme_shows_what_really_comes_out() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = std::fs::read_to_string(root.join("domain/hpc-policy/README.md")).unwrap();
+    let (_, shown) = readme.split_once("$ hpc policy replay ").unwrap();
+    let (command, rest) = shown.split_once('\n').unwrap();
+    let (expected, _) = rest.split_once("```").unwrap();
+    // The paths begin at the root of the repository.
+    let from_root = |word: &str| match word.strip_prefix("domain/") {
+        Some(_) => root.join(word).display().to_string(),
+        None => word.to_owned(),
+    };
+    let args: Vec<String> = command.split(' ').map(from_root).collect();
+    let outcome = offline(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!((outcome.code, outcome.out.as_str()), (1, expected), "{}", outcome.err);
+}
