@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     policy_in_step: Gauge,
     policy_failures: Counter,
     policy_candidate: GaugeFamily,
+    refusals_suppressed: Counter,
 }
 
 /// How a candidate's answer compares with the one that was given.
@@ -59,6 +60,12 @@ impl Metrics {
             policy_failures: registry()
                 .counter("hpc_policy_reload_failures", "How often new policies were refused")
                 .map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))?,
+            refusals_suppressed: registry()
+                .counter(
+                    "hpc_audit_refusals_suppressed",
+                    "Refusals that are not in the audit log, because their caller had too many",
+                )
+                .map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))?,
             policy_candidate: registry()
                 .gauge_with(
                     "hpc_policy_candidate_decisions",
@@ -94,6 +101,8 @@ impl Metrics {
         self.policy_rules.set(number(status.rules));
         self.policy_in_step.set(if status.failure.is_none() { 1.0 } else { 0.0 });
         self.policy_failures.add(status.failures.saturating_sub(self.policy_failures.value()));
+        let suppressed = world.broker.refusals_suppressed();
+        self.refusals_suppressed.add(suppressed.saturating_sub(self.refusals_suppressed.value()));
         let report = world.broker.candidate();
         let count = |of: fn(&ShadowReport) -> u64| {
             report.as_ref().map_or(0.0, |report| number(usize::try_from(of(report)).unwrap_or(usize::MAX)))

@@ -84,7 +84,8 @@ impl Source {
                 content: Content::Documents(documents),
             });
         };
-        if std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.is_dir() {
+        let kind = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        if kind.is_dir() {
             if self.is_signed() {
                 let message = format!(
                     "`{}` is a directory, and `--policy-key` takes signed bundles only",
@@ -97,6 +98,11 @@ impl Source {
                 fingerprint: of_documents(&documents),
                 content: Content::Documents(documents),
             });
+        }
+        if !kind.is_file() {
+            // A pipe would be waited for, and read once.
+            let message = format!("`{}` is neither a directory nor a file", path.display());
+            return Err(HpcError::coded(&codes::USG_FILE_MISSING, message).with("path", path.display()));
         }
         let mut bytes = Vec::new();
         let file = File::open(path).map_err(|error| unreadable(path, &error))?;

@@ -1,5 +1,8 @@
 //! The policies in force, a candidate beside them, and how one becomes the other.
 
+use std::sync::Arc;
+
+use hpc_error::{HpcError, codes};
 use hpc_rpc::grpc::control::v1::policy_service_server::PolicyService;
 use hpc_types::control::v1;
 use serde::Serialize;
@@ -8,6 +11,7 @@ use tonic::{Request, Response, Status};
 use super::{Api, caller, document, status};
 use crate::policies::keeper;
 use crate::policies::kept::Given;
+use crate::world::World;
 
 /// Schema of what is in force.
 const POLICY: &str = "hpc.policy/v1";
@@ -31,7 +35,7 @@ impl PolicyService for Api {
         request: Request<v1::ReloadPolicyRequest>,
     ) -> Result<Response<v1::Document>, Status> {
         let caller = caller(&request)?;
-        let now = self.world.policies.reload(&caller).await.map_err(status)?;
+        let now = self.to_the_end(move |world| async move { world.policies.reload(&caller).await }).await?;
         in_force(&now)
     }
 
@@ -48,7 +52,9 @@ impl PolicyService for Api {
         } else {
             Given::Bundle(super::id(String::from_utf8(message.bundle.to_vec()))?)
         };
-        let report = self.world.policies.set_candidate(&caller, given).await.map_err(status)?;
+        let report = self
+            .to_the_end(move |world| async move { world.policies.set_candidate(&caller, given).await })
+            .await?;
         Ok(Response::new(document(CANDIDATE, &report)?))
     }
 
@@ -69,14 +75,35 @@ impl PolicyService for Api {
         request: Request<v1::ClearCandidateRequest>,
     ) -> Result<Response<v1::Document>, Status> {
         let caller = caller(&request)?;
-        let report = self.world.policies.clear_candidate(&caller).await.map_err(status)?;
+        let report = self
+            .to_the_end(move |world| async move { world.policies.clear_candidate(&caller).await })
+            .await?;
         Ok(Response::new(document(CANDIDATE, &report)?))
     }
 
     async fn promote(&self, request: Request<v1::PromoteRequest>) -> Result<Response<v1::Document>, Status> {
         let (caller, message) = self.open(request)?;
-        let now = self.world.policies.promote(&caller, &message.digest).await.map_err(status)?;
+        let digest = message.digest;
+        let now = self
+            .to_the_end(move |world| async move { world.policies.promote(&caller, &digest).await })
+            .await?;
         in_force(&now)
+    }
+}
+
+impl Api {
+    /// A change goes on to its end even when its caller goes away: half of one would be neither undone nor recorded.
+    async fn to_the_end<T: Send + 'static, F: Future<Output = Result<T, HpcError>> + Send + 'static>(
+        &self,
+        change: impl FnOnce(Arc<World>) -> F + Send + 'static,
+    ) -> Result<T, Status> {
+        let world = Arc::clone(&self.world);
+        tokio::spawn(change(world))
+            .await
+            .map_err(|error| {
+                status(HpcError::coded(&codes::INT_BUG, format!("a change of policies ended early: {error}")))
+            })?
+            .map_err(status)
     }
 }
 
