@@ -10,6 +10,7 @@ mod node;
 mod policy;
 mod policy_bundle;
 mod policy_check;
+mod policy_lint;
 mod policy_replay;
 mod policy_shadow;
 mod reference;

@@ -48,6 +48,7 @@ pub(super) async fn run(
         Policy::Promote { digest } => super::policy_shadow::promote(digest, global, around, screen).await,
         Policy::Reload => super::policy_shadow::reload(global, around, screen).await,
         Policy::Replay(args) => super::policy_replay::replay(&args, global, around, screen).await,
+        Policy::Lint { paths, level } => super::policy_lint::run(&paths, level, screen),
         Policy::Test { paths } => test(&paths, screen),
     }
 }
