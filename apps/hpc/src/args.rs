@@ -103,7 +103,7 @@ pub(crate) enum Command {
     /// The rules, and tests of rules
     #[command(
         subcommand,
-        before_help = "Examples:\n  hpc policy show\n  hpc policy check policies/\n  hpc policy test policies/"
+        before_help = "Examples:\n  hpc policy check policies/\n  hpc policy lint policies/\n  hpc policy test policies/"
     )]
     Policy(Policy),
     /// Let nodes in
@@ -396,6 +396,17 @@ pub(crate) enum Policy {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Find rules and conditions that do nothing, or not what they say, without a daemon
+    #[command(before_help = "Examples:\n  hpc policy lint policies/\n  \
+        hpc policy lint policies/ --level warning\n  hpc policy lint starter.yaml access.yaml -o json")]
+    Lint {
+        /// Folders, or policies (*.yaml); all of them make one set, and tables (*.test.yaml) are passed over
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Leave out what matters less
+        #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Hint)]
+        level: Level,
+    },
     /// Run tables of cases against policies, without a daemon
     #[command(before_help = "Examples:\n  hpc policy test policies/\n  \
         hpc policy test starter.yaml starter.test.yaml")]
@@ -404,6 +415,17 @@ pub(crate) enum Policy {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+}
+
+/// How much a finding matters at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    /// Everything
+    Hint,
+    /// Rules or parts of rules that do nothing, or not what they say
+    Warning,
+    /// Only rules that can never have their effect, for a reason in themselves
+    Error,
 }
 
 #[derive(Debug, Subcommand)]

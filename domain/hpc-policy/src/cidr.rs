@@ -35,13 +35,20 @@ impl Cidr {
         Ok(Self { bits, mask, v4: width == 32 })
     }
 
+    /// First and last address, as numbers of the upper bits, and whether they are IPv4.
+    pub(crate) fn range(&self) -> (u128, u128, bool) {
+        let width = if self.v4 { u128::MAX << 96 } else { u128::MAX };
+        (self.bits, (self.bits | !self.mask) & width, self.v4)
+    }
+
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let (bits, width) = widen(address.to_canonical());
         self.v4 == (width == 32) && bits & self.mask == self.bits
     }
 }
 
-fn widen(address: IpAddr) -> (u128, u32) {
+/// An address as a number, IPv4 in the upper bits, and how many bits count.
+pub(crate) fn widen(address: IpAddr) -> (u128, u32) {
     match address {
         IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32),
         IpAddr::V6(v6) => (v6.to_bits(), 128),

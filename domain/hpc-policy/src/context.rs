@@ -353,8 +353,12 @@ impl EvaluationContext {
 
     /// The value at `path` and whether it is secret.
     pub(crate) fn lookup(&self, path: &AttributePath) -> Option<(View<'_>, bool)> {
+        self.lookup_source(path.source())
+    }
+
+    pub(crate) fn lookup_source(&self, source: &Source) -> Option<(View<'_>, bool)> {
         let principal = &self.principal;
-        let attribute = match path.source() {
+        let attribute = match source {
             Source::PrincipalId => return Some((View::Str(&principal.id), false)),
             Source::PrincipalType => return Some((View::Str(principal.kind.as_str()), false)),
             Source::PrincipalRoles => return Some((View::Strs(&principal.roles), false)),
@@ -376,7 +380,11 @@ impl EvaluationContext {
 
     /// Sets the attribute at `path`; false if it is built in and so belongs to the question itself.
     pub(crate) fn replace(&mut self, path: &AttributePath, value: Value) -> bool {
-        let (map, name) = match path.source() {
+        self.replace_source(path.source(), value)
+    }
+
+    pub(crate) fn replace_source(&mut self, source: &Source, value: Value) -> bool {
+        let (map, name) = match source {
             Source::Principal(name) => (&mut self.principal.attributes, name),
             Source::Resource(name) => (&mut self.resource.attributes, name),
             Source::ActionAttribute(name) => (&mut self.action_attributes, name),

@@ -66,6 +66,16 @@ impl Entities {
         self.resources.get(resource_type).map_or(&[], Vec::as_slice)
     }
 
+    /// All known principals.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = &Principal> {
+        self.subjects.values().flatten()
+    }
+
+    /// The types of all known resources, ordered.
+    pub(crate) fn resource_types(&self) -> impl Iterator<Item = &str> {
+        self.resources.keys().map(String::as_str)
+    }
+
     /// All known actions, ordered.
     #[must_use]
     pub fn actions(&self) -> &[String] {

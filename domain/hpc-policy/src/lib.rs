@@ -105,6 +105,10 @@
 //! the name begins with `min_`), booleans are or-ed, strings are collected. Whoever enforces decisions calls
 //! [`Decision::deny_unless_understood`].
 //!
+//! # Rules that do nothing
+//!
+//! [`lint()`] finds rules and conditions that can never make a difference, each with a proof that holds for every request.
+//!
 //! # Features
 //!
 //! - `serde` (default): `Serialize` on [`Decision`] and everything inside it, and on [`CaseResult`]; both ways on
@@ -130,6 +134,7 @@ mod groups;
 mod identifier;
 mod index;
 pub mod limits;
+mod lint;
 mod narrow;
 mod obligation;
 mod parallel;
@@ -137,6 +142,7 @@ mod parties;
 mod path;
 mod policy;
 mod prefilter;
+mod reason;
 mod record;
 #[cfg(feature = "serde")]
 mod record_wire;
@@ -164,6 +170,7 @@ pub use decision::{
 };
 pub use entities::Entities;
 pub use error::{Location, PolicyError};
+pub use lint::{Finding, FindingKind, LintReport, OtherRule, Severity, lint};
 pub use policy::{API_VERSION, Policy, RuleSummary, evaluate, parse_policy};
 pub use record::{DECISION_FORMAT, QUESTION_FORMAT, QuestionRecord, RecordedDecision};
 pub use replay::{Flip, LoggedDecision, ObligationChange, Replay, ReplayReport, Unreadable, replay};

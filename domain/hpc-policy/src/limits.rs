@@ -82,3 +82,13 @@ pub const GROUPS_MAX: usize = 1_000;
 pub const GROUP_MEMBERS_MAX: usize = 4_096;
 /// Most roles that one role includes, not counting what those include.
 pub const ROLE_INCLUDES_MAX: usize = 64;
+/// Most ways to choose between alternatives that one proof about a rule goes through; one that needs more is not made.
+pub const REASON_CASES_MAX: usize = 256;
+/// Most steps of several patterns side by side that one proof goes through; one that needs more is not made.
+pub const REASON_STATES_MAX: usize = 2_048;
+/// Most work, in small steps, that [`lint`](crate::lint()) does on one set; then it stops looking for more and says so.
+pub const LINT_STEPS_MAX: u64 = 100_000_000;
+/// Most pairs of rules that [`lint`](crate::lint()) looks at in one set; then it stops comparing and says so.
+pub const LINT_PAIRS_MAX: u64 = 4_000_000;
+/// Most findings that [`lint`](crate::lint()) lists; the rest are counted.
+pub const LINT_FINDINGS_MAX: usize = 10_000;

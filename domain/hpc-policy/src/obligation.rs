@@ -55,6 +55,11 @@ pub(crate) fn merge(into: &mut BTreeMap<String, Value>, from: &BTreeMap<String, 
     }
 }
 
+/// Whether adding `less` to any set that holds `more` changes nothing, in any order.
+pub(crate) fn covers(more: &BTreeMap<String, Value>, less: &BTreeMap<String, Value>) -> bool {
+    less.iter().all(|(name, value)| more.get(name).is_some_and(|held| combine(name, held, value) == *held))
+}
+
 fn combine(name: &str, left: &Value, right: &Value) -> Value {
     match (left, right) {
         (Value::Integer(left), Value::Integer(right)) if name.starts_with("min_") => {

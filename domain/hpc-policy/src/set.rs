@@ -266,6 +266,33 @@ impl PolicySet {
         about.filter_map(|position| inner.rule(position))
     }
 
+    /// The rule at a position.
+    pub(crate) fn rule(&self, position: u32) -> Option<&Rule> {
+        self.inner.rule(position)
+    }
+
+    /// The rules with their positions.
+    pub(crate) fn compiled(&self) -> impl DoubleEndedIterator<Item = (u32, &Rule)> {
+        let inner = &*self.inner;
+        let positions = 0..u32::try_from(inner.places.len()).unwrap_or(u32::MAX);
+        positions.filter_map(|position| Some((position, inner.rule(position)?)))
+    }
+
+    /// Calls `visit` with rules of one effect until it breaks; every one that applies to `context` is among them.
+    pub(crate) fn visit<'a>(
+        &'a self,
+        effect: Effect,
+        context: &EvaluationContext,
+        visit: &mut impl FnMut(u32, &'a Rule) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let inner = &*self.inner;
+        let narrow = if effect == Effect::Deny { &inner.denies } else { &inner.allows };
+        narrow.visit(context, &mut |position| match inner.rule(position) {
+            Some(rule) => visit(position, rule),
+            None => ControlFlow::Continue(()),
+        })
+    }
+
     /// Content digest of all documents and their names, 64 hexadecimal digits. Every decision carries it.
     #[must_use]
     pub fn digest(&self) -> &str {

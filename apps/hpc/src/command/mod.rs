@@ -9,6 +9,7 @@ mod lease;
 mod node;
 mod policy;
 mod policy_check;
+mod policy_lint;
 mod reference;
 mod request;
 

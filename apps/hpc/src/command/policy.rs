@@ -39,6 +39,7 @@ pub(super) async fn run(
             Ok(0)
         }
         Policy::Check { paths } => super::policy_check::check(&paths, screen),
+        Policy::Lint { paths, level } => super::policy_lint::run(&paths, level, screen),
         Policy::Test { paths } => test(&paths, screen),
     }
 }
@@ -87,7 +88,7 @@ fn test(paths: &[PathBuf], screen: &mut Screen<'_>) -> Result<u8, HpcError> {
     Ok(u8::from(failed > 0))
 }
 
-fn invalid(mistakes: &[PolicyError]) -> HpcError {
+pub(super) fn invalid(mistakes: &[PolicyError]) -> HpcError {
     let words: Vec<String> = mistakes.iter().take(MISTAKES_SHOWN).map(ToString::to_string).collect();
     let more = mistakes.len().saturating_sub(words.len());
     let rest = if more > 0 { format!("; and {more} more") } else { String::new() };

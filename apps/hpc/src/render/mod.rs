@@ -3,5 +3,6 @@
 pub(crate) mod audit;
 pub(crate) mod cost;
 pub(crate) mod lease;
+pub(crate) mod lint;
 pub(crate) mod plan;
 pub(crate) mod policy;

@@ -99,6 +99,8 @@ fn usage_mistakes_end_with_2() {
         &["audit", "search", "--outcome", "fine"],
         &["completions", "basic"],
         &["policy", "check"],
+        &["policy", "lint"],
+        &["policy", "lint", "policies", "--level", "all"],
         &["policy", "test"],
     ] {
         let outcome = run(args);

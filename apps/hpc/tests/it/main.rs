@@ -15,6 +15,7 @@ mod doctor;
 mod fake;
 mod fixtures;
 mod grammar;
+mod lint;
 mod lists;
 mod plans;
 mod policies;
