@@ -41,9 +41,14 @@ impl<'a> Alone<'a> {
         &self.scope
     }
 
-    /// The requests on which it has its effect.
+    /// Cases that hold every request on which it has its effect, and perhaps others.
     pub(super) fn applies(&self) -> &[Facts<'a>] {
         &self.applies
+    }
+
+    /// What sets those on which it has its effect apart from the others.
+    pub(super) fn goals(&self) -> Vec<Goal<'a>> {
+        goals(&self.parts, self.wanted())
     }
 
     pub(super) fn into_findings(self) -> Vec<Finding> {
@@ -84,15 +89,16 @@ impl<'a> Alone<'a> {
             );
             return;
         }
-        self.applies = self.scope.iter().flat_map(|facts| cases(facts, &parts, budget)).collect();
-        if self.applies.is_empty() {
+        if !self.scope.iter().any(|facts| possible(facts, &parts, budget)) {
             self.dead = true;
             let core = self.core(&self.scope, wanted, budget);
             let problem = format!("{} on what the rule is about, {never}", exclusive(&core, wanted));
             let advice =
                 "make the conditions fit the rule's principals, resources and actions, or remove the rule";
             self.report_at(FindingKind::NeverApplies, &core, problem, advice);
+            return;
         }
+        self.applies = self.scope.iter().flat_map(|facts| cases(facts, &parts, budget)).collect();
     }
 
     /// A deny rule that is never true denies all the same where its conditions are unknown.
