@@ -22,10 +22,11 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// Draws a fresh pair from the operating system.
+    /// Draws a fresh pair from the operating system. Not on WebAssembly, which has none to ask.
     ///
     /// # Panics
     /// When the operating system cannot give randomness; there is nothing safe to do then.
+    #[cfg(not(target_family = "wasm"))]
     #[expect(
         clippy::expect_used,
         reason = "without randomness no key may be made, and the specification gives no Result"

@@ -62,8 +62,17 @@ impl Fields {
         self.take(name).ok_or(PolicyError::MissingField { at, field: name, advice })
     }
 
+    /// Free text, which people will read on their terminals.
     pub(crate) fn text(&mut self, name: &'static str) -> Result<Option<String>, PolicyError> {
-        self.take(name).map(|field| field.text()).transpose()
+        let Some(field) = self.take(name) else { return Ok(None) };
+        let text = field.text()?;
+        match text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t') || turns(*c)) {
+            Some(odd) => Err(field.invalid(
+                format!("text with the character U+{:04X}", u32::from(odd)),
+                "text without control characters and turns of direction; line breaks and tabs are fine",
+            )),
+            None => Ok(Some(text)),
+        }
     }
 }
 
@@ -213,15 +222,27 @@ pub(crate) fn invalid(pos: Pos, field: &str, found: String, expected: String) ->
     PolicyError::Invalid { at: pos.at(), field: field.to_owned(), found, expected }
 }
 
-/// User text for a message: cut, and without control characters.
+/// User text for a message: cut, and without characters that act on a terminal or cannot be seen.
 pub(crate) fn shown(text: &str) -> String {
     const CHARACTERS: usize = 80;
     let mut out: String =
-        text.chars().take(CHARACTERS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        text.chars().take(CHARACTERS).map(|c| if is_unseen(c) { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(CHARACTERS).is_some() {
         out.push_str("...");
     }
     out
+}
+
+/// Control characters, marks without width, and those that turn the direction of what follows.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || turns(c)
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+}
+
+/// Embeddings, overrides and isolates: text after one reads otherwise than it is.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn describe(kind: &NodeKind) -> String {

@@ -90,6 +90,8 @@ impl Glob {
             for (word_index, word) in states.iter().enumerate() {
                 let mut word = *word;
                 while word != 0 {
+                    #[cfg(test)]
+                    tests::STEPS.set(tests::STEPS.get() + 1);
                     let state = word_index * 64 + word.trailing_zeros() as usize;
                     word &= word - 1;
                     let target = match self.tokens.get(state) {
@@ -169,6 +171,26 @@ mod tests {
         assert!(matches("*a*a*a*", &text));
         let pattern = "*a".repeat(128);
         assert!(!matches(&format!("{}b", &pattern[..255]), &text));
+    }
+
+    std::thread_local! {
+        /// Steps of the automaton on this thread.
+        pub(super) static STEPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+
+    #[test]
+    fn steps_grow_with_the_text_and_are_at_most_one_a_state_and_byte() {
+        let wide = "*a".repeat(127) + "*b";
+        for pattern in ["*a*a*a*b", "**a**a**a**b", "*/**/*/**b", wide.as_str()] {
+            let steps = |bytes: usize| {
+                STEPS.set(0);
+                assert!(!matches(pattern, &"a".repeat(bytes)), "{pattern:.20}");
+                STEPS.get()
+            };
+            let (once, twice) = (steps(10_000), steps(20_000));
+            assert!(twice <= 20_000 * (pattern.len() + 1), "{pattern:.20}: {twice}");
+            assert!(twice <= once * 2 + pattern.len() * pattern.len(), "{pattern:.20}: {once}, {twice}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, options};
 
+use crate::decode::shown;
 use crate::error::{Location, PolicyError};
 use crate::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX, DOCUMENT_NODES_MAX};
 
@@ -144,7 +145,11 @@ fn attach(stack: &mut [Open], root: &mut Option<Node>, node: Node) -> Result<(),
                     return Err(refused(node.pos, "merge keys are", "write the fields out"));
                 }
                 if let Some(first_line) = first_line(entries, seen, &text, node.pos.line) {
-                    return Err(PolicyError::DuplicateKey { at: node.pos.at(), key: text, first_line });
+                    return Err(PolicyError::DuplicateKey {
+                        at: node.pos.at(),
+                        key: shown(&text),
+                        first_line,
+                    });
                 }
                 *key = Some(Key { pos: node.pos, text });
             }

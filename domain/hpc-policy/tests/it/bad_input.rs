@@ -1,5 +1,9 @@
 //! Documents that must be refused, with the place and what to do; and spellings that must not be guessed at.
 
+mod literal;
+mod refused;
+mod sizes;
+
 use hpc_policy::{
     EvaluationContext, PolicyError, PolicySet, Principal, Resource, Verdict, evaluate, limits, parse_policy,
 };

@@ -20,6 +20,7 @@ mod record;
 mod reference;
 mod replay;
 mod schema;
+mod seeds;
 mod sets;
 mod specification;
 mod truth_table;

@@ -43,7 +43,9 @@ fn layer(read: &Read) -> Layer {
     let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).collect();
     let layer = match parts.as_slice() {
         ["tests", "conformance", "Cargo.toml"] => return Layer::Conformance,
-        ["tests", "workspace", "Cargo.toml"] | ["benches", "Cargo.toml"] => return Layer::Outside,
+        ["tests", "workspace" | "policy-oracle", "Cargo.toml"] | ["benches", "Cargo.toml"] => {
+            return Layer::Outside;
+        }
         ["domain", _, "Cargo.toml"] => Layer::Domain,
         ["ports", _, "Cargo.toml"] => Layer::Ports,
         ["adapters", _, "Cargo.toml"] => Layer::Adapters,
@@ -67,12 +69,11 @@ fn inherits(manifest: &Path) -> Vec<String> {
     INHERITED.iter().filter(|wanted| have(wanted)).map(ToString::to_string).collect()
 }
 
-/// Names of all packages in the tree of everything but the benches, with default features, on this platform.
+/// Names of all packages in the tree of everything but the benches and the oracle, with default features, on this platform.
 ///
 /// From `cargo tree`, because the resolve of `cargo metadata` also lists optional dependencies that no feature turns on.
 pub fn default_tree() -> BTreeSet<String> {
-    let arguments =
-        "tree --locked --workspace --exclude hpc-benches --edges normal,build,dev --prefix none --format {p}";
+    let arguments = "tree --locked --workspace --exclude hpc-benches --exclude hpc-policy-oracle --edges normal,build,dev --prefix none --format {p}";
     let ask = |offline: &[&str]| {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(arguments.split(' ')).args(offline).current_dir(root()).output().unwrap()
