@@ -59,12 +59,16 @@ impl<'a> Alone<'a> {
         Truths::applying(self.rule.effect)
     }
 
-    fn whether_it_lives(&mut self, nothing: &Facts<'a>, budget: &Budget) {
-        let wanted = self.wanted();
-        let never = match self.rule.effect {
+    fn never(&self) -> &'static str {
+        match self.rule.effect {
             Effect::Allow => "so it never allows",
             Effect::Deny => "so it never denies",
-        };
+        }
+    }
+
+    fn whether_it_lives(&mut self, nothing: &Facts<'a>, budget: &Budget) {
+        let wanted = self.wanted();
+        let never = self.never();
         if self.scope.is_empty() {
             self.dead = true;
             let problem =
@@ -136,13 +140,26 @@ impl<'a> Alone<'a> {
             }
             goals.pop();
             let Condition::Any(alternatives) = part else { continue };
+            let mut lost = Vec::new();
             for alternative in alternatives {
                 goals.push(Goal::One(alternative, wanted));
                 if never(&goals) {
-                    found.push((FindingKind::DeadAlternative, alternative));
+                    lost.push((FindingKind::DeadAlternative, alternative));
                 }
                 goals.pop();
             }
+            if lost.len() == alternatives.len() {
+                // Each by itself, where all at once were too many to see through: then nothing is left of the rule.
+                self.dead = true;
+                let problem = format!(
+                    "{} has no alternative that fits the rest of the rule, {}",
+                    described(part),
+                    self.never()
+                );
+                let advice = "correct the alternatives, or remove the rule";
+                return self.report_at(FindingKind::NeverApplies, &[part], problem, advice);
+            }
+            found.extend(lost);
         }
         for (kind, condition) in found {
             let (says, advice) = match (kind, self.rule.effect) {
