@@ -68,7 +68,7 @@ pub(crate) fn world(choices: &mut Choices, rules_max: usize) -> World {
     if choices.one_in(2) {
         for (at, role) in ROLES.iter().enumerate().take(3) {
             if choices.one_in(2) {
-                let included = choices.some(2, |choices| choices.word(&ROLES[at + 1..]).to_owned());
+                let included = choices.some(1, |choices| choices.word(&ROLES[at + 1..]).to_owned());
                 world.roles.push(((*role).to_owned(), included));
             }
         }
@@ -134,14 +134,15 @@ fn name(choices: &mut Choices, exact: &[&'static str], patterns: &[&'static str]
 }
 
 fn who(choices: &mut Choices, groups: &[String]) -> Who {
-    match choices.below(10) {
+    match choices.below(12) {
         0..3 => Who::Any,
         3 => Who::Id("user", name(choices, &USERS, &["**", "a*", "*o*"])),
         4 => Who::Id("service", name(choices, &USERS, &["**", "*b"])),
         5 => Who::Id("agent", name(choices, &USERS, &["**", "e*"])),
-        6 => Who::Role(name(choices, &ROLES, &["r*", "*2", "**/r4", "lead/*"])),
-        7 => Who::Team(name(choices, &TEAMS, &["t*", "**2"])),
-        8 => Who::Spiffe(name(choices, &SPIFFE, &["**", "spiffe://td/*", "spiffe://**/a"])),
+        6 | 7 => Who::Role(Name::Exact(choices.word(&ROLES).to_owned())),
+        8 => Who::Role(name(choices, &ROLES, &["r*", "*2", "**/r4", "lead/*"])),
+        9 => Who::Team(name(choices, &TEAMS, &["t*", "**2"])),
+        10 => Who::Spiffe(name(choices, &SPIFFE, &["**", "spiffe://td/*", "spiffe://**/a"])),
         _ if groups.is_empty() => Who::Any,
         _ => Who::Group(groups[choices.below(groups.len())].clone()),
     }

@@ -18,7 +18,7 @@ use proptest::prelude::any;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use generate::{Choices, OPERATORS};
-use model::{Condition, Request, World};
+use model::{Condition, Datum, Name, Request, Right, Rule, Test, Who, World};
 
 type Tally = BTreeMap<String, usize>;
 
@@ -118,4 +118,23 @@ fn the_index_leaves_no_allow_out() {
         world.rules.retain(|rule| rule.allow || rule.name == "r0");
     });
     assert!(tally["allowed"] >= 30, "{tally:#?}");
+}
+
+/// A few rules that matter among many that apply and never hold, so that one rule left out shows.
+#[test]
+fn a_rule_among_many_that_never_hold_is_not_left_out() {
+    run(120, 6, 90, |world| {
+        for number in 0..40 {
+            let nobody = Test::With("eq", Right::Value(Datum::Text("nobody".to_owned())));
+            world.rules.push(Rule {
+                name: format!("noise{number}"),
+                allow: number % 2 == 0,
+                principals: vec![Who::Any],
+                resources: vec![("*".to_owned(), Name::Pattern("**".to_owned()))],
+                actions: vec![Name::Pattern("**".to_owned())],
+                conditions: vec![Condition::Leaf("principal.type".to_owned(), nobody)],
+                obligations: BTreeMap::new(),
+            });
+        }
+    });
 }
