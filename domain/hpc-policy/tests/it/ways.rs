@@ -25,8 +25,20 @@ fn known(context: &EvaluationContext, attributes: &[(&'static str, Value)], chos
 /// A rule, whether it is an unconditional way, and whether it is closed.
 type Said = (String, bool, bool);
 
-/// What the request makes of each rule must fit what was said before it was made.
-fn fits(set: &PolicySet, context: &EvaluationContext, said: &[Said]) -> Result<(), TestCaseError> {
+/// How many entries the list called `list` of a rule has.
+fn entries(rule: &str, list: &str) -> usize {
+    let (_, rest) = rule.split_once(&format!("{list}: [")).unwrap();
+    rest.split_once(']').unwrap().0.matches("{type:").count()
+}
+
+/// What the request makes of each rule must fit what was said before it was made, entry by entry of `list`.
+fn fits(
+    set: &PolicySet,
+    rules: &[String],
+    list: &str,
+    context: &EvaluationContext,
+    said: &[Said],
+) -> Result<(), TestCaseError> {
     let decision = set.evaluate(context);
     for line in decision.trace().iter().filter(|line| line.effect == Effect::Allow) {
         let of_rule: Vec<&Said> = said.iter().filter(|(rule, ..)| **rule == *line.rule).collect();
@@ -39,7 +51,10 @@ fn fits(set: &PolicySet, context: &EvaluationContext, said: &[Said]) -> Result<(
                 if matched && decision.is_allowed() {
                     prop_assert!(open.clone().count() > 0, "{} allowed and is closed", line.rule);
                 }
-                if !of_rule.is_empty() && of_rule.iter().all(|(_, unconditional, _)| *unconditional) {
+                // An entry without a way was ruled out; the request may be meant by it.
+                let number: usize = line.rule[1..].parse().unwrap();
+                let of_all = of_rule.len() == entries(&rules[number], list);
+                if of_all && of_rule.iter().all(|(_, unconditional, _)| *unconditional) {
                     prop_assert!(matched, "{} is unconditional and does not match", line.rule);
                     prop_assert!(decision.is_allowed(), "{} is unconditional and was denied", line.rule);
                 }
@@ -67,13 +82,13 @@ proptest! {
             for (way, closed) in who.ways.iter().map(|way| (way, false)).chain(who.closed.iter().map(|way| (way, true))) {
                 said.push((way.rule.rule.to_string(), way.is_unconditional() && !closed, closed));
             }
-            fits(&set, &context, &said)?;
+            fits(&set, &rules, "principals", &context, &said)?;
             let what = what_can(&set, &request.principal(), &known).unwrap();
             let mut said: Vec<Said> = Vec::new();
             for (way, closed) in what.ways.iter().map(|way| (way, false)).chain(what.closed.iter().map(|way| (way, true))) {
                 said.push((way.rule.rule.to_string(), way.is_unconditional() && !closed, closed));
             }
-            fits(&set, &context, &said)?;
+            fits(&set, &rules, "resources", &context, &said)?;
         }
     }
 }
