@@ -103,7 +103,7 @@ pub(crate) enum Command {
     /// The rules, and tests of rules
     #[command(
         subcommand,
-        before_help = "Examples:\n  hpc policy check policies/\n  hpc policy lint policies/\n  hpc policy test policies/"
+        before_help = "Examples:\n  hpc policy check policies/\n  hpc policy lint policies/\n  hpc policy diff policies/ candidate/"
     )]
     Policy(Policy),
     /// Let nodes in
@@ -415,6 +415,59 @@ pub(crate) enum Policy {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Which decisions new policies make otherwise than old ones, each with a request that shows it, without a daemon
+    #[command(before_help = "Examples:\n  hpc policy diff policies/ candidate/\n  \
+        hpc policy diff old.yaml new.yaml -o json")]
+    Diff {
+        /// The policies as they are: a folder, or one file
+        old: PathBuf,
+        /// The policies as they would be
+        new: PathBuf,
+    },
+    /// Who can do something, under which conditions, and what stands against it
+    #[command(before_help = "Examples:\n  hpc policy who-can capacity.request gpu gpu/h100\n  \
+        hpc policy who-can capacity.request gpu gpu/h100 policies/ --attribute context.hours=8")]
+    WhoCan {
+        /// What would be done, such as `capacity.request`
+        action: String,
+        /// The type of the resource, such as `gpu`
+        resource_type: String,
+        /// The resource, such as `gpu/h100`
+        resource_id: String,
+        #[command(flatten)]
+        known: PolicyKnown,
+    },
+    /// What a principal can do, under which conditions, and what stands against it
+    #[command(before_help = "Examples:\n  hpc policy what-can user:alice --role gpu-user\n  \
+        hpc policy what-can agent:planner policies/ --team ml --attribute context.hours=8")]
+    WhatCan {
+        /// `user:`, `service:` or `agent:` and the id
+        #[arg(value_name = "KIND:ID")]
+        principal: String,
+        #[command(flatten)]
+        known: PolicyKnown,
+        /// A role that the principal has; give every one
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
+        /// A team that the principal is in; give every one
+        #[arg(long = "team", value_name = "TEAM")]
+        teams: Vec<String>,
+        /// The principal's SPIFFE ID
+        #[arg(long, value_name = "ID")]
+        spiffe_id: Option<String>,
+    },
+}
+
+/// Which policies are asked, and what is known.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyKnown {
+    /// Folders, or policies (*.yaml); those in force if left out, which needs a daemon
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// What is known: a path below `principal.`, `resource.`, `action.` or `context.` and a value, which is a number, `true`,
+    /// `false`, JSON or else text; nothing is known of all others
+    #[arg(long = "attribute", value_name = "PATH=VALUE")]
+    pub(crate) attributes: Vec<String>,
 }
 
 /// How much a finding matters at least.

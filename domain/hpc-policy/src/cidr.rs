@@ -45,6 +45,17 @@ impl Cidr {
         let (bits, width) = widen(address.to_canonical());
         self.v4 == (width == 32) && bits & self.mask == self.bits
     }
+
+    /// The first address in it, and the first one after it, if there is one.
+    pub(crate) fn ends(&self) -> (IpAddr, Option<IpAddr>) {
+        let narrow = |bits: u128| {
+            let v4 = u32::try_from(bits >> 96).unwrap_or(u32::MAX);
+            if self.v4 { IpAddr::V4(v4.into()) } else { IpAddr::V6(bits.into()) }
+        };
+        // Of an IPv4 network the mask has at most 32 bits at the top.
+        let step = (!self.mask).checked_add(1);
+        (narrow(self.bits), step.and_then(|step| self.bits.checked_add(step)).map(narrow))
+    }
 }
 
 /// An address as a number, IPv4 in the upper bits, and how many bits count.

@@ -141,6 +141,18 @@ impl Principal {
         &self.id
     }
 
+    /// The same under another kind and id.
+    pub(crate) fn renamed(mut self, kind: PrincipalKind, id: &str) -> Self {
+        (self.kind, self.id) = (kind, id.to_owned());
+        self
+    }
+
+    /// The same without a SPIFFE ID.
+    pub(crate) fn without_spiffe_id(mut self) -> Self {
+        self.spiffe_id = None;
+        self
+    }
+
     /// The kind.
     #[must_use]
     pub fn kind(&self) -> PrincipalKind {
@@ -198,6 +210,12 @@ impl Resource {
     #[must_use]
     pub fn with_secret_attribute(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         set(&mut self.attributes, "resource.", name.into(), value.into(), true);
+        self
+    }
+
+    /// The same with the attributes of `other`, which stand before its own.
+    pub(crate) fn with_attributes_of(mut self, other: &Self) -> Self {
+        self.attributes.extend(other.attributes.clone());
         self
     }
 
@@ -376,6 +394,33 @@ impl EvaluationContext {
             Source::Context(name) => self.attributes.get(&**name),
         };
         attribute.map(|attribute| (attribute.value.view(), attribute.secret))
+    }
+
+    /// Sets or, with `None`, takes away what is at `path`, the time included. Other built-in attributes stay.
+    pub(crate) fn put(&mut self, path: &AttributePath, value: Option<Value>) {
+        match (path.source(), value) {
+            (Source::Now, Some(Value::Timestamp(now))) => self.now = Some(now),
+            (Source::Now, _) => self.now = None,
+            (_, Some(value)) => {
+                self.replace(path, value);
+            }
+            (source, None) => {
+                let (map, name) = match source {
+                    Source::Principal(name) => (&mut self.principal.attributes, name),
+                    Source::Resource(name) => (&mut self.resource.attributes, name),
+                    Source::ActionAttribute(name) => (&mut self.action_attributes, name),
+                    Source::Context(name) => (&mut self.attributes, name),
+                    _ => return,
+                };
+                map.remove(&**name);
+            }
+        }
+    }
+
+    /// The same question asked by somebody else.
+    pub(crate) fn asked_by(mut self, principal: Principal) -> Self {
+        self.principal = principal;
+        self
     }
 
     /// Sets the attribute at `path`; false if it is built in and so belongs to the question itself.

@@ -66,6 +66,11 @@ impl Entities {
         self.resources.get(resource_type).map_or(&[], Vec::as_slice)
     }
 
+    /// All known resources, ordered by type and id.
+    pub(crate) fn all_resources(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.values().flatten()
+    }
+
     /// All known principals.
     pub(crate) fn subjects(&self) -> impl Iterator<Item = &Principal> {
         self.subjects.values().flatten()

@@ -114,6 +114,7 @@
 //! - `serde` (default): `Serialize` on [`Decision`] and everything inside it, and on [`CaseResult`]; both ways on
 //!   [`QuestionRecord`] and [`RecordedDecision`].
 
+pub mod analysis;
 mod bundle;
 mod cases;
 mod cidr;
@@ -158,6 +159,11 @@ mod time_window;
 mod value;
 mod yaml;
 
+pub use analysis::{
+    Coverage, Denial, DiffProgress, DiffReport, Direction, Example, FlipGroup, Gap, Known, Outcome, Part,
+    ResourceAnswer, Responsible, RulePlace, SubjectAnswer, WayIn, WayTo, WhatCan, WhoCan, diff, diff_with,
+    what_can, who_can,
+};
 pub use bundle::{
     Accepted, BUNDLE_FORMAT, BundleError, BundleInfo, VerifiedBundle, create_bundle, verify_bundle,
 };

@@ -82,6 +82,26 @@ pub const GROUPS_MAX: usize = 1_000;
 pub const GROUP_MEMBERS_MAX: usize = 4_096;
 /// Most roles that one role includes, not counting what those include.
 pub const ROLE_INCLUDES_MAX: usize = 64;
+/// Most states of patterns followed side by side, in an analysis of policies.
+pub const ANALYSIS_STATES_MAX: usize = 4_096;
+/// Most looks at a rule or a condition of one in one comparison of two sets.
+pub const DIFF_LOOKS_MAX: u64 = 100_000_000;
+/// Most combinations of principal, resource and action that are tried for one changed rule.
+pub const DIFF_BASES_MAX: usize = 50_000;
+/// Most looks at a rule or a condition in the search for attribute values of one such combination.
+pub const DIFF_LOOKS_OF_ONE_MAX: u64 = 1_000_000;
+/// Most groups of flips that a comparison lists; the rest are counted.
+pub const DIFF_GROUPS_MAX: usize = 1_000;
+/// Most rules that one group of flips names for each side; the rest are counted.
+pub const DIFF_RULES_NAMED_MAX: usize = 16;
+/// Most gaps that a comparison names.
+pub const DIFF_GAPS_MAX: usize = 64;
+/// Most ways that `who_can` and `what_can` list; the rest are counted.
+pub const WAYS_MAX: usize = 10_000;
+/// Most denials listed with one such way; the rest are counted.
+pub const WAY_DENIALS_MAX: usize = 64;
+/// Most listed subjects or resources that are asked about one by one.
+pub const EXACT_MAX: usize = 20_000;
 /// Most ways to choose between alternatives that one proof about a rule goes through; one that needs more is not made.
 pub const REASON_CASES_MAX: usize = 256;
 /// Most steps of several patterns side by side that one proof goes through; one that needs more is not made.

@@ -113,11 +113,29 @@ impl Narrow {
         context: &EvaluationContext,
         visit: &mut impl FnMut(u32) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        self.read(context, true, visit)
+    }
+
+    /// As [`visit`](Self::visit), whatever the conditions say of the attributes: every rule in scope is among them.
+    pub(crate) fn visit_scope(
+        &self,
+        context: &EvaluationContext,
+        visit: &mut impl FnMut(u32) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.read(context, false, visit)
+    }
+
+    fn read(
+        &self,
+        context: &EvaluationContext,
+        filtered: bool,
+        visit: &mut impl FnMut(u32) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let typed = self.by_type.get(context.resource().resource_type());
         let buckets = typed.into_iter().chain([&self.every_type]);
         let mut slots = None;
         let mut each = |list: &[u32]| {
-            if list.len() <= SHORT_LIST {
+            if !filtered || list.len() <= SHORT_LIST {
                 return list.iter().try_for_each(|position| visit(*position));
             }
             let slots = slots.get_or_insert_with(Slots::new);

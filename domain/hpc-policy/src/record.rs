@@ -141,7 +141,8 @@ pub(crate) fn short_reasons(decision: &Decision) -> Vec<String> {
     decision.reasons().into_iter().take(RECORDED_REASONS_MAX).map(|reason| cut(reason.text)).collect()
 }
 
-fn cut(mut text: String) -> String {
+/// A reason of at most [`RECORDED_REASON_BYTES_MAX`] bytes.
+pub(crate) fn cut(mut text: String) -> String {
     if text.len() > RECORDED_REASON_BYTES_MAX {
         let mut end = RECORDED_REASON_BYTES_MAX.saturating_sub(3);
         while !text.is_char_boundary(end) {

@@ -259,6 +259,27 @@ impl PolicySet {
         about.filter_map(|position| inner.rule(position))
     }
 
+    /// Positions of the rules whose action, resource and principal match, ascending.
+    pub(crate) fn in_scope(&self, context: &EvaluationContext) -> Vec<u32> {
+        let mut found = Vec::new();
+        for rules in [&self.inner.denies, &self.inner.allows] {
+            let _ = rules.visit_scope(context, &mut |position| {
+                if self.inner.rule(position).is_some_and(|rule| rule.is_in_scope(context)) {
+                    found.push(position);
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The rules at these positions.
+    pub(crate) fn rules_in_scope(&self, context: &EvaluationContext) -> Vec<&Rule> {
+        self.in_scope(context).into_iter().filter_map(|position| self.inner.rule(position)).collect()
+    }
+
     /// The rule at a position.
     pub(crate) fn rule(&self, position: u32) -> Option<&Rule> {
         self.inner.rule(position)

@@ -9,7 +9,9 @@ mod lease;
 mod node;
 mod policy;
 mod policy_check;
+mod policy_diff;
 mod policy_lint;
+mod policy_ways;
 mod reference;
 mod request;
 

@@ -41,6 +41,16 @@ pub(super) async fn run(
         Policy::Check { paths } => super::policy_check::check(&paths, screen),
         Policy::Lint { paths, level } => super::policy_lint::run(&paths, level, screen),
         Policy::Test { paths } => test(&paths, screen),
+        Policy::Diff { old, new } => super::policy_diff::run(&old, &new, around, screen),
+        Policy::WhoCan { action, resource_type, resource_id, known } => {
+            let set = super::policy_ways::policies(&known.paths, global, around).await?;
+            super::policy_ways::who(&set, &action, &resource_type, &resource_id, &known.attributes, screen)
+        }
+        Policy::WhatCan { principal, known, roles, teams, spiffe_id } => {
+            let set = super::policy_ways::policies(&known.paths, global, around).await?;
+            let principal = super::policy_ways::principal(&principal, roles, teams, spiffe_id)?;
+            super::policy_ways::what(&set, &principal, &known.attributes, screen)
+        }
     }
 }
 
@@ -88,6 +98,20 @@ fn test(paths: &[PathBuf], screen: &mut Screen<'_>) -> Result<u8, HpcError> {
     Ok(u8::from(failed > 0))
 }
 
+/// The policies that the paths stand for, with their names; tables of cases are passed over.
+pub(super) fn load(paths: &[PathBuf]) -> Result<Vec<(String, String)>, HpcError> {
+    let mut documents = Vec::new();
+    for path in collect(paths)?.iter().filter(|path| !is_table(path)) {
+        documents.push((path.display().to_string(), contents(path)?));
+    }
+    if documents.is_empty() {
+        let message = "no policies: name a folder or files that end in .yaml";
+        return Err(HpcError::coded(&codes::USG_FILE_MISSING, message));
+    }
+    Ok(documents)
+}
+
+/// The mistakes of policies, the first few named.
 pub(super) fn invalid(mistakes: &[PolicyError]) -> HpcError {
     let words: Vec<String> = mistakes.iter().take(MISTAKES_SHOWN).map(ToString::to_string).collect();
     let more = mistakes.len().saturating_sub(words.len());

@@ -6,3 +6,5 @@ pub(crate) mod lease;
 pub(crate) mod lint;
 pub(crate) mod plan;
 pub(crate) mod policy;
+pub(crate) mod policy_diff;
+pub(crate) mod policy_ways;

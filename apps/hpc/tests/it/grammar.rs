@@ -102,6 +102,9 @@ fn usage_mistakes_end_with_2() {
         &["policy", "lint"],
         &["policy", "lint", "policies", "--level", "all"],
         &["policy", "test"],
+        &["policy", "diff", "old.yaml"],
+        &["policy", "who-can", "capacity.request", "gpu"],
+        &["policy", "what-can"],
     ] {
         let outcome = run(args);
         assert_eq!((outcome.code, outcome.out.as_str()), (2, ""), "{args:?}");

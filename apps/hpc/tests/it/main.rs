@@ -19,5 +19,7 @@ mod lint;
 mod lists;
 mod plans;
 mod policies;
+mod policy_diff;
+mod policy_ways;
 mod remedies;
 mod spending;

@@ -7,8 +7,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod analysis_limits;
 mod bad_input;
 mod bundle;
+mod diff;
 mod entities;
 mod examples;
 mod explain;
@@ -16,6 +18,7 @@ mod groups;
 mod lint;
 mod lint_random;
 mod operators;
+mod random;
 mod record;
 mod reference;
 mod replay;
@@ -24,6 +27,7 @@ mod seeds;
 mod sets;
 mod specification;
 mod truth_table;
+mod ways;
 
 use hpc_policy::{EvaluationContext, Principal, Resource};
 
