@@ -15,6 +15,9 @@ use super::{Loaded, compile};
 /// Most policy files in one directory.
 pub const FILES_MAX: usize = 1_024;
 
+/// How a bundle begins, of whatever version.
+const BUNDLE: &[u8] = b"hpc.policy.bundle/";
+
 /// The starter set: name and text of each document.
 pub const STARTER: [(&str, &str); 2] = [
     ("starter.yaml", include_str!("../../policies/starter.yaml")),
@@ -124,6 +127,10 @@ impl Source {
             Content::Bundle(bytes) => {
                 let what =
                     self.path.as_ref().map_or_else(String::new, |path| format!("`{}`", path.display()));
+                if self.keys.is_empty() && !bytes.starts_with(BUNDLE) {
+                    let message = format!("{what} is neither a directory of policies nor a signed bundle");
+                    return Err(HpcError::coded(&codes::USG_FILE_MISSING, message));
+                }
                 self.open(&bytes, &what, fingerprint)
             }
         }
@@ -136,9 +143,8 @@ impl Source {
 
     fn open(&self, bytes: &[u8], what: &str, fingerprint: String) -> Result<Loaded, HpcError> {
         if self.keys.is_empty() {
-            let message = format!(
-                "{what} is no directory, and a bundle is taken only with the key of its author: `--policy-key FILE`"
-            );
+            let message =
+                format!("{what} is a bundle, and taken only with the key of its author: `--policy-key FILE`");
             return Err(HpcError::coded(&codes::POL_BUNDLE_UNTRUSTED, message));
         }
         let bundle = verify_bundle(bytes, &self.keys).map_err(|error| bundle_failure(what, &error))?;
