@@ -1,7 +1,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use hpc_audit::Checkpoint;
+use hpc_audit::{Checkpoint, Entry};
 
 use crate::disk::LOCK;
 use crate::examine::examine;
@@ -43,6 +43,20 @@ impl DirReport {
 /// # Errors
 /// [`DirError::InUse`] while a program has the log open; otherwise the first thing that is wrong, by file and offset.
 pub fn verify_dir(path: &Path, vkey: Option<&str>) -> Result<DirReport, DirError> {
+    visit_dir(path, vkey, |_, _| ())
+}
+
+/// Does what [`verify_dir`] does, and shows every entry with its index to `visit` on the way, in order.
+///
+/// What `visit` has seen holds only if this returns `Ok`: the last byte may be the wrong one.
+///
+/// # Errors
+/// As [`verify_dir`].
+pub fn visit_dir(
+    path: &Path,
+    vkey: Option<&str>,
+    visit: impl FnMut(u64, &Entry),
+) -> Result<DirReport, DirError> {
     let _lock = match File::open(path.join(LOCK)) {
         Ok(file) => match file.try_lock_shared() {
             Ok(()) => Some(Locked::new(file)),
@@ -53,7 +67,7 @@ pub fn verify_dir(path: &Path, vkey: Option<&str>) -> Result<DirReport, DirError
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(io_of(LOCK)(error)),
     };
-    let examined = examine(path, |_, _| ())?;
+    let examined = examine(path, visit)?;
     let got = examined.key.to_string();
     if let Some(want) = vkey
         && want != got

@@ -16,6 +16,7 @@ use crate::entry::Scribe;
 use crate::environment::{Environment, Settings};
 use crate::fail;
 use crate::records::{BudgetRecord, LeaseRecord};
+use crate::refusals::Refusals;
 use crate::shadow::{Candidate, ShadowReport, Standing};
 use crate::store::{Change, CommitError, Store, key};
 
@@ -30,6 +31,7 @@ pub struct Broker {
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) settings: Settings,
     pub(crate) scribe: Scribe,
+    pub(crate) refusals: Refusals,
 }
 
 /// Collects the ports of a [`Broker`].
@@ -114,6 +116,12 @@ impl Broker {
             None => Ok(before.active.digest().to_owned()),
             Some(message) => Err(HpcError::coded(&codes::POL_CANDIDATE_MISMATCH, message)),
         }
+    }
+
+    /// How many refusals were not recorded since the start, because their caller had too many of them.
+    #[must_use]
+    pub fn refusals_suppressed(&self) -> u64 {
+        self.refusals.suppressed()
     }
 
     /// The configured providers.
@@ -264,6 +272,7 @@ impl BrokerBuilder {
             environment: self.environment,
             settings: self.settings,
             scribe,
+            refusals: Refusals::default(),
         };
         broker.recall().await?;
         Ok(broker)

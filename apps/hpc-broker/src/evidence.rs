@@ -9,7 +9,7 @@ use hpc_resources::DecisionId;
 use serde_json::Value;
 
 use crate::broker::Broker;
-use crate::entry::say;
+use crate::entry::{say, say_number};
 use crate::environment::Caller;
 use crate::store::Change;
 
@@ -121,11 +121,15 @@ impl Broker {
     /// Records a refusal and gives back the error to answer with. Each attempt has its own entry, under an id drawn for
     /// it, so that what a crash leaves in the outbox is appended once.
     ///
-    /// A refusal stands, whether or not it can be recorded; where it cannot, the error says so.
+    /// A refusal stands, whether or not it can be recorded; where it cannot, the error says so. So does one of a caller
+    /// who was refused too often to record each: the next entry of theirs has the number of those.
     pub(crate) async fn refused(&self, caller: &Caller, refusal: Refusal) -> HpcError {
         let Refusal { error, action, subject: (kind, id), judged } = refusal;
         let attempt = DecisionId::from_bits(self.fresh_bits());
         let now = self.environment.now();
+        let Some(suppressed) = self.refusals.admit(&caller.name, now) else {
+            return error.with("unrecorded", "too many refusals of this caller; they are counted");
+        };
         let mut entry = self.scribe.entry(
             format!("{attempt}.denied"),
             now,
@@ -136,6 +140,9 @@ impl Broker {
         entry.subjects.insert("decision".to_owned(), attempt.to_string());
         entry.subjects.insert(kind, id);
         say(&mut entry, "action", action);
+        if suppressed > 0 {
+            say_number(&mut entry, "unrecorded_before", suppressed);
+        }
         if let Some(code) = error.code_text() {
             say(&mut entry, "code", code);
         }

@@ -23,6 +23,7 @@ mod progress;
 mod query;
 mod reconcile;
 mod records;
+mod refusals;
 mod release;
 mod shadow;
 mod store;
@@ -39,6 +40,7 @@ pub use records::{
     BudgetRecord, DecisionRecord, EndReason, InstanceRecord, IntentRecord, IntentState, LeaseRecord,
     LeaseState, PlanRecord, PlanState, RequestRecord, RuleLine,
 };
+pub use refusals::{REFUSAL_EVERY_MS, REFUSALS_AT_ONCE};
 pub use release::ReleasedLease;
 pub use shadow::{Answer, DIFFERENCES_MAX, Difference, ShadowReport};
 

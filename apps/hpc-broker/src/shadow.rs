@@ -52,6 +52,8 @@ pub(crate) struct Candidate {
 /// One answer that the candidate would have given otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
+    /// Which of the candidate's decisions this was, from 1: the question's number.
+    pub number: u64,
     /// When it was asked, as the question says; `None` where it does not.
     pub at: Option<Timestamp>,
     /// Who asked, `user:alice`.
@@ -104,6 +106,16 @@ pub struct ShadowReport {
     pub recent: Vec<Difference>,
 }
 
+impl ShadowReport {
+    /// How many it decided alike, obligations included.
+    #[must_use]
+    pub fn same(&self) -> u64 {
+        [self.allow_to_deny, self.deny_to_allow, self.obligations, self.failures]
+            .into_iter()
+            .fold(self.decisions, u64::saturating_sub)
+    }
+}
+
 impl Candidate {
     pub(crate) fn new(set: Arc<PolicySet>, since: Timestamp) -> Self {
         Self {
@@ -124,7 +136,7 @@ impl Candidate {
 
     /// Compares its answer with the one that was given. Bounded by what one evaluation may cost; a failure is counted.
     fn observe(&self, context: &EvaluationContext, given: &Decision, understood: &[&str]) {
-        self.decisions.fetch_add(1, Ordering::Relaxed);
+        let number = self.decisions.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         // A decision never panics; should it, the answer that was given stands all the same.
         let would =
             catch_unwind(AssertUnwindSafe(|| self.set.evaluate(context).deny_unless_understood(understood)));
@@ -141,6 +153,7 @@ impl Candidate {
         count.fetch_add(1, Ordering::Relaxed);
         let resource = context.resource();
         let difference = Difference {
+            number,
             at: context.now(),
             principal: short(&context.principal().to_string()),
             action: short(context.action()),

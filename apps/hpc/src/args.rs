@@ -396,6 +396,33 @@ pub(crate) enum Policy {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Ask candidate policies what the audit log has recorded, and show every decision that would change
+    #[command(before_help = "Examples:\n  hpc policy replay new/ --from 7d -o json\n  \
+        hpc policy replay new/ --audit hpc-dev/audit\n  hpc policy replay new/ --decisions log.ndjson")]
+    Replay(ReplayArgs),
+    /// Try policies beside those in force: asked the same, compared, never obeyed
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc policy shadow set new/\n  hpc policy shadow show\n  hpc policy shadow clear"
+    )]
+    Shadow(Shadow),
+    /// Put the candidate in force, if it is the one named; it stays until the daemon's policies change at their source
+    #[command(before_help = "Examples:\n  hpc policy promote 5f0c...\n  hpc policy promote 5f0c... -o json")]
+    Promote {
+        /// The candidate's digest, from `hpc policy shadow show`
+        digest: String,
+    },
+    /// Have the daemon read its policies again now; what was promoted ends
+    #[command(before_help = "Examples:\n  hpc policy reload\n  hpc policy reload -o json")]
+    Reload,
+    /// Policies signed by their author: one file, checked as a whole
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc policy bundle keygen policies.example.org --out author.key > author.pub\n  \
+        hpc policy bundle create policies/ --key author.key --name production --sequence 1 --out 1.bundle\n  \
+        hpc policy bundle verify 1.bundle --key author.pub"
+    )]
+    Bundle(BundleCommand),
     /// Find rules and conditions that do nothing, or not what they say, without a daemon
     #[command(before_help = "Examples:\n  hpc policy lint policies/\n  \
         hpc policy lint policies/ --level warning\n  hpc policy lint starter.yaml access.yaml -o json")]
@@ -479,6 +506,106 @@ pub(crate) enum Level {
     Warning,
     /// Only rules that can never have their effect, for a reason in themselves
     Error,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Shadow {
+    /// Begin to try policies; what was counted of the ones before is gone
+    #[command(
+        before_help = "Examples:\n  hpc policy shadow set new/\n  hpc policy shadow set --bundle 8.bundle -o json"
+    )]
+    Set {
+        /// Folders, or policies (*.yaml)
+        #[arg(required_unless_present = "bundle", value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// A signed bundle instead; where only signed policies may be in force, nothing else can be promoted
+        #[arg(long, value_name = "FILE", conflicts_with = "paths")]
+        bundle: Option<PathBuf>,
+    },
+    /// How the candidate compares so far, and the newest differences
+    #[command(before_help = "Examples:\n  hpc policy shadow show\n  hpc policy shadow show -o json")]
+    Show,
+    /// End the trial
+    #[command(before_help = "Examples:\n  hpc policy shadow clear\n  hpc policy shadow clear -o json")]
+    Clear,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BundleCommand {
+    /// Make a key to sign with. The public key goes to standard output
+    #[command(before_help = "Examples:\n  \
+        hpc policy bundle keygen policies.example.org --out author.key > author.pub\n  \
+        hpc policy bundle keygen policies.example.org --out author.key -o json")]
+    Keygen {
+        /// The key's name: who signs, without spaces and `+`
+        name: String,
+        /// The file to write the private key to; it must not exist, and only you can read it
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Check policies, then sign them into one file
+    #[command(before_help = "Examples:\n  \
+        hpc policy bundle create policies/ --key author.key --name production --sequence 1 --out 1.bundle\n  \
+        hpc policy bundle create policies/ --key author.key --after 1.bundle --out 2.bundle")]
+    Create(CreateBundle),
+    /// Check a bundle against the keys of its authors, and say what is in it
+    #[command(before_help = "Examples:\n  hpc policy bundle verify 1.bundle --key author.pub\n  \
+        hpc policy bundle verify 2.bundle --key author.pub --after 1.bundle -o json")]
+    Verify {
+        /// The bundle
+        file: PathBuf,
+        /// Public keys that are trusted, one a line, got over a channel you trust
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The bundle it must be newer than
+        #[arg(long, value_name = "FILE")]
+        after: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["sequence", "after"]))]
+pub(crate) struct CreateBundle {
+    /// Folders, or policies (*.yaml); tables of cases are left out
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The file with the private key, mode 0600
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Which policies these are; a daemon takes bundles of one name only
+    #[arg(long, required_unless_present = "after")]
+    pub(crate) name: Option<String>,
+    /// Its number; of two bundles the higher is newer
+    #[arg(long, value_name = "N")]
+    pub(crate) sequence: Option<u64>,
+    /// The bundle before this one, signed with the same key: name and number follow from it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) after: Option<PathBuf>,
+    /// The file to write; it must not exist
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReplayArgs {
+    /// The candidate: folders, or policies (*.yaml)
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// A log's folder or a proof instead of the daemon's log; it is checked before anything of it is believed
+    #[arg(long, value_name = "PATH")]
+    pub(crate) audit: Option<PathBuf>,
+    /// The public key of that log, got over a channel you trust
+    #[arg(long, value_name = "VKEY", requires = "audit")]
+    pub(crate) key: Option<String>,
+    /// Entries from `hpc audit search -o ndjson` instead; nothing proves them
+    #[arg(long, value_name = "FILE", conflicts_with = "audit")]
+    pub(crate) decisions: Option<PathBuf>,
+    /// Not before: 2026-11-23T15:00:00Z, or how long ago: 2h
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -24,6 +24,7 @@ mod clock;
 mod command;
 pub mod context;
 mod output;
+pub mod policy_keys;
 mod render;
 mod session;
 mod table;

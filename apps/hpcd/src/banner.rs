@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use crate::context::Contexts;
 use crate::daemon::Daemon;
+use crate::policies::Origin;
 
 /// The banner: what this is, where everything is, and what to type next.
 #[must_use]
@@ -40,7 +41,13 @@ fn write(
         "  identity    throwaway CA (24 h); contexts `dev` and `dev-lead` in {}",
         contexts.home().display()
     )?;
-    let kind = if world.policies_built_in { "starter" } else { "yours" };
+    let status = world.policies.status();
+    let kind = match (&status.promoted, &status.source) {
+        (Some(_), _) => "promoted".to_owned(),
+        (None, Origin::BuiltIn) => "starter".to_owned(),
+        (None, Origin::Documents) => "yours".to_owned(),
+        (None, Origin::Bundle { name, sequence, .. }) => format!("bundle {name} {sequence}, signed"),
+    };
     let (rules, digest) =
         (world.broker.policies().rule_count(), info.policy_digest.chars().take(12).collect::<String>());
     writeln!(out, "  policy      {kind}, {rules} rules, {digest}         read it: hpc policy show")?;

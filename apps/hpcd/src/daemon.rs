@@ -19,7 +19,7 @@ use crate::services::{Api, JOIN_PATH};
 use crate::telemetry::Ingest;
 use crate::world::World;
 
-/// How often the daemon reconciles.
+/// How often the daemon reconciles, and looks for changed policies.
 const ROUND: Duration = Duration::from_secs(2);
 
 /// Where a daemon listens.
@@ -115,7 +115,9 @@ impl Daemon {
         ];
         if world.pace() == Pace::Wall {
             // Where time passes only when told to, whoever tells it reconciles as well: one seed, one story.
-            tasks.push(tokio::spawn(keep_in_step(Arc::clone(&world), Metrics::registered()?, stopped)));
+            let metrics = Metrics::registered()?;
+            tasks.push(tokio::spawn(keep_policies(Arc::clone(&world), stopped.clone())));
+            tasks.push(tokio::spawn(keep_in_step(Arc::clone(&world), metrics, stopped)));
         }
         Ok(Self { world, api: api_addr, telemetry: telemetry_addr, stop, tasks })
     }
@@ -147,6 +149,22 @@ impl Daemon {
 async fn wait(mut stopped: watch::Receiver<bool>) {
     // A sender that is gone means the daemon is: stop as well.
     drop(stopped.wait_for(|stop| *stop).await);
+}
+
+/// Looks for changed policies, until told to stop. Apart from the rest: a file system that hangs must keep no lease open.
+async fn keep_policies(world: Arc<World>, mut stopped: watch::Receiver<bool>) {
+    let mut rounds = tokio::time::interval(ROUND);
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = rounds.tick() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+        tokio::select! {
+            () = world.policies.round() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
 }
 
 /// Reconciles, ends idle leases and renews the certificate, until told to stop.

@@ -5,6 +5,7 @@
 //! DIR/ledger.redb      requests, plans, intents, leases, budgets (hpc-ledger-redb)
 //! DIR/audit/           the audit log (hpc-audit-file); verify it with `hpc audit verify DIR/audit`
 //! DIR/telemetry.redb   time series (hpc-tsdb-embedded)
+//! DIR/policies.json    the last policy bundle that was taken, and what was promoted
 //! DIR/keys/            keys, sealed (hpc-vault); DIR/vault.key opens them
 //! DIR/cloud.sim        what exists in the SIMULATED clouds (hpc-provider-sim)
 //! ```

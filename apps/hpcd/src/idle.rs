@@ -88,6 +88,7 @@ mod tests {
             data: None,
             seed: Some(7),
             policies: None,
+            policy_key: None,
             catalog: None,
             story: "none".to_owned(),
             pace: Pace::Told,

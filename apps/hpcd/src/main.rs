@@ -49,9 +49,12 @@ enum Command {
 
 #[derive(Args)]
 struct WorldArgs {
-    /// Directory of policies (*.yaml) instead of the starter set.
-    #[arg(long, value_name = "DIR")]
+    /// Directory of policies (*.yaml), or a signed bundle, instead of the starter set.
+    #[arg(long, value_name = "PATH")]
     policies: Option<PathBuf>,
+    /// Public keys of policy authors, one a line: only bundles that one of them has signed are taken.
+    #[arg(long, value_name = "FILE", requires = "policies")]
+    policy_key: Option<PathBuf>,
     /// Catalog of `sim-aws`: a CSV with instance types, shapes and on-demand prices, instead of the built-in one.
     #[arg(long, value_name = "FILE.csv")]
     catalog: Option<PathBuf>,
@@ -129,11 +132,12 @@ fn main() -> ExitCode {
 
 async fn run_demo(args: DemoArgs) -> Result<u8, HpcError> {
     let mut signals = Signals::install()?;
-    let WorldArgs { policies, catalog, seed, data } = args.world;
+    let WorldArgs { policies, policy_key, catalog, seed, data } = args.world;
     let voice = Voice::new(args.json);
     let options = DemoOptions {
         request: args.request,
         policies,
+        policy_key,
         catalog,
         seed,
         data,
@@ -161,12 +165,20 @@ async fn run_dev(args: DevArgs) -> Result<u8, HpcError> {
     let _guard = logging(&args.log)?;
     // Before anything is made that must be cleared away.
     let mut signals = Signals::install()?;
-    let WorldArgs { policies, catalog, seed, data } = args.world;
+    let WorldArgs { policies, policy_key, catalog, seed, data } = args.world;
     let listen =
         Listen { api: (args.bind, args.api_port).into(), telemetry: (args.bind, args.telemetry_port).into() };
     listen.check()?;
-    let options =
-        WorldOptions { data, seed, policies, catalog, story: args.fail, pace: Pace::Wall, start: wall_now() };
+    let options = WorldOptions {
+        data,
+        seed,
+        policies,
+        policy_key,
+        catalog,
+        story: args.fail,
+        pace: Pace::Wall,
+        start: wall_now(),
+    };
     let world = tokio::select! {
         world = World::open(options) => world?,
         () = signals.recv() => {

@@ -1,9 +1,9 @@
 //! What `/metrics` says of the daemon. Labels come from closed sets, never from input.
 
 use hpc_audit::AuditLog;
-use hpc_broker::LeaseState;
+use hpc_broker::{LeaseState, ShadowReport};
 use hpc_error::{HpcError, codes};
-use hpc_tracing::metrics::{Gauge, MetricsError, registry};
+use hpc_tracing::metrics::{Counter, Gauge, GaugeFamily, Label, MetricsError, registry};
 
 use crate::clock::wall_now;
 use crate::world::World;
@@ -17,7 +17,18 @@ pub(crate) struct Metrics {
     trouble: Gauge,
     authority: Gauge,
     certificate: Gauge,
+    policy_rules: Gauge,
+    policy_in_step: Gauge,
+    policy_failures: Counter,
+    policy_candidate: GaugeFamily,
+    refusals_suppressed: Counter,
 }
+
+/// How a candidate's answer compares with the one that was given.
+const COMPARED: [Label; 1] = [Label {
+    name: "compared",
+    values: &["same", "allow_to_deny", "deny_to_allow", "obligations", "failed"],
+}];
 
 impl Metrics {
     /// Registers the gauges with the process's registry, or finds them there.
@@ -41,6 +52,27 @@ impl Metrics {
                 "hpc_certificate_expires_seconds",
                 "Seconds until the daemon's certificate expires",
             )?,
+            policy_rules: gauge("hpc_policy_rules", "Rules of the policies in force")?,
+            policy_in_step: gauge(
+                "hpc_policy_last_reload_successful",
+                "0 while the policies at their source are refused and older ones stay in force",
+            )?,
+            policy_failures: registry()
+                .counter("hpc_policy_reload_failures", "How often new policies were refused")
+                .map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))?,
+            refusals_suppressed: registry()
+                .counter(
+                    "hpc_audit_refusals_suppressed",
+                    "Refusals that are not in the audit log, because their caller had too many",
+                )
+                .map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))?,
+            policy_candidate: registry()
+                .gauge_with(
+                    "hpc_policy_candidate_decisions",
+                    "Decisions that the candidate was asked for as well; 0 without one",
+                    &COMPARED,
+                )
+                .map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))?,
         })
     }
 
@@ -53,12 +85,37 @@ impl Metrics {
         self.instances.set(number(world.sim.live_instances().len()));
         self.audit.set(number(usize::try_from(world.audit.size()).unwrap_or(usize::MAX)));
         self.trouble.set(if world.trouble().is_some() { 1.0 } else { 0.0 });
+        self.observe_policies(world);
         let lasts = world.identity.lasts_s(wall_now()).await?;
         let seconds =
             |name: &str| lasts.get(name).map_or(0.0, |left| number(usize::try_from(*left).unwrap_or(0)));
         self.authority.set(seconds("authority"));
         self.certificate.set(seconds("daemon"));
         Ok(())
+    }
+}
+
+impl Metrics {
+    fn observe_policies(&self, world: &World) {
+        let status = world.policies.status();
+        self.policy_rules.set(number(status.rules));
+        self.policy_in_step.set(if status.failure.is_none() { 1.0 } else { 0.0 });
+        self.policy_failures.add(status.failures.saturating_sub(self.policy_failures.value()));
+        let suppressed = world.broker.refusals_suppressed();
+        self.refusals_suppressed.add(suppressed.saturating_sub(self.refusals_suppressed.value()));
+        let report = world.broker.candidate();
+        let count = |of: fn(&ShadowReport) -> u64| {
+            report.as_ref().map_or(0.0, |report| number(usize::try_from(of(report)).unwrap_or(usize::MAX)))
+        };
+        for (compared, value) in [
+            ("same", count(ShadowReport::same)),
+            ("allow_to_deny", count(|report| report.allow_to_deny)),
+            ("deny_to_allow", count(|report| report.deny_to_allow)),
+            ("obligations", count(|report| report.obligations)),
+            ("failed", count(|report| report.failures)),
+        ] {
+            self.policy_candidate.with(&[compared]).set(value);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hpc_audit::{AuditLog, Entry, Outcome};
 use hpc_auth::ca::IssuedCertificate;
 use hpc_auth::join::{JoinError, JoinRecord, JoinToken, NodeName};
+use hpc_broker::Evidence;
 use hpc_error::{HpcError, codes};
 use hpc_ledger::{Key, Ledger, LedgerError, Transaction};
 use jiff::Timestamp;
@@ -58,6 +59,30 @@ impl Nodes {
         node: NodeName,
         life: Duration,
     ) -> Result<(JoinToken, Timestamp), HpcError> {
+        self.invite_as(by, node, life, None).await
+    }
+
+    /// The same for somebody whom policy was asked about: the decision stands in the entry.
+    ///
+    /// # Errors
+    /// As [`Nodes::invite`].
+    pub async fn invite_permitted(
+        &self,
+        by: &str,
+        node: NodeName,
+        life: Duration,
+        permitted: &Evidence,
+    ) -> Result<(JoinToken, Timestamp), HpcError> {
+        self.invite_as(by, node, life, Some(permitted)).await
+    }
+
+    async fn invite_as(
+        &self,
+        by: &str,
+        node: NodeName,
+        life: Duration,
+        permitted: Option<&Evidence>,
+    ) -> Result<(JoinToken, Timestamp), HpcError> {
         let now = wall_now();
         let authority = self.identity.authority_sha256();
         let token = JoinToken::new(draw_32()?, node, self.identity.server_id().clone(), authority);
@@ -68,7 +93,7 @@ impl Nodes {
         let invitation = Invitation { record, by: by.to_owned() };
         let bytes = write(&invitation)?;
         self.ledger.commit(Transaction::new().expect_absent(&key).put(&key, bytes)).await.map_err(stored)?;
-        self.say(&invitation.record, by, "node.invited", now).await?;
+        self.say(&invitation.record, by, "node.invited", now, permitted).await?;
         Ok((token, expires_at))
     }
 
@@ -119,7 +144,8 @@ impl Nodes {
             }
             Err(error) => return Err(stored(error)),
         }
-        self.say(&invitation.record, &format!("node/{}", node.as_str()), "node.joined", now).await?;
+        let who = format!("node/{}", node.as_str());
+        self.say(&invitation.record, &who, "node.joined", now, None).await?;
         Ok(issued)
     }
 
@@ -132,10 +158,20 @@ impl Nodes {
         found.map(|found| Ok(read::<NodeRecord>(&found.value)?.invited_by)).transpose()
     }
 
-    async fn say(&self, record: &JoinRecord, by: &str, action: &str, now: Timestamp) -> Result<(), HpcError> {
+    async fn say(
+        &self,
+        record: &JoinRecord,
+        by: &str,
+        action: &str,
+        now: Timestamp,
+        permitted: Option<&Evidence>,
+    ) -> Result<(), HpcError> {
         let id = format!("{action}.{}", record.token_hash().as_str());
-        let entry =
+        let mut entry =
             Entry::new(id, now, by, action, Outcome::Ok).subject("node", record.node().as_str()).dev(true);
+        if let Some(permitted) = permitted {
+            permitted.put(&mut entry);
+        }
         self.audit.append(vec![entry]).await.map_err(|error| {
             HpcError::coded(&codes::AUD_NOT_WRITABLE, format!("the audit log cannot be written: {error}"))
         })?;

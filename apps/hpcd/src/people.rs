@@ -22,7 +22,12 @@ pub struct Person {
 /// The people of a development daemon: one who asks, and one who may approve.
 pub const PEOPLE: [Person; 2] = [
     Person { name: "you", context: "dev", team: "ml", roles: &["gpu-user", "operator"] },
-    Person { name: "lead", context: "dev-lead", team: "ml", roles: &["gpu-user", "gpu-approver"] },
+    Person {
+        name: "lead",
+        context: "dev-lead",
+        team: "ml",
+        roles: &["gpu-user", "gpu-approver", "policy-admin"],
+    },
 ];
 
 impl Person {

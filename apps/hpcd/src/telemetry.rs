@@ -77,14 +77,10 @@ impl Handler for Ingest {
         let caller = people::caller(peer.id()).map_err(|error| TransportError::denied(error.to_string()))?;
         let node = peer.id().segments().last().unwrap_or_default().to_owned();
         let resource = Resource::new("telemetry", format!("telemetry/{node}"));
-        hpc_broker::check(
-            &self.world.broker.policies(),
-            &caller,
-            resource,
-            "telemetry.write",
-            self.world.now(),
-        )
-        .map_err(|error| TransportError::denied(error.to_string()))?;
+        self.world
+            .broker
+            .may(&caller, resource, "telemetry.write")
+            .map_err(|error| TransportError::denied(error.to_string()))?;
         let invited_by = self
             .world
             .nodes

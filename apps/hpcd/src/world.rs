@@ -27,7 +27,9 @@ use crate::data::DataDir;
 use crate::identity::HostIdentity;
 use crate::limits;
 use crate::nodes::Nodes;
-use crate::policies;
+use crate::policies::keeper::{Keeper, Start};
+use crate::policies::kept::Kept;
+use crate::policies::{Loaded, Source};
 
 /// Seed of a world that names none.
 pub const SEED_DEFAULT: u64 = 42;
@@ -43,8 +45,10 @@ pub struct WorldOptions {
     pub data: Option<PathBuf>,
     /// Seed of the simulated clouds; that of the data directory if `None`.
     pub seed: Option<u64>,
-    /// Directory of policies; the starter set if `None`.
+    /// Directory of policies, or a signed bundle; the starter set if `None`.
     pub policies: Option<PathBuf>,
+    /// Public keys of policy authors, in a file; with it only bundles signed by one of them are taken.
+    pub policy_key: Option<PathBuf>,
     /// Catalog of `sim-aws`; the built-in one if `None`.
     pub catalog: Option<PathBuf>,
     /// The story that the simulated clouds tell, one of `hpc_provider_sim::STORIES`.
@@ -69,10 +73,8 @@ pub struct World {
     pub identity: Arc<HostIdentity>,
     /// Nodes and their invitations.
     pub nodes: Nodes,
-    /// Name and text of each policy document in force.
-    pub policy_documents: Vec<(String, String)>,
-    /// Whether they are the starter set.
-    pub policies_built_in: bool,
+    /// The policies: in force, tried, and how to change them.
+    pub policies: Keeper,
     /// What the catalogs held, and which rows were refused.
     pub catalog: Vec<(ProviderId, CatalogReport)>,
     /// The data directory. Last, so that a temporary one is deleted when all else is closed.
@@ -115,7 +117,7 @@ impl World {
     /// # Errors
     /// The first part that cannot be opened, with its code: `HPC-DAT-*`, `HPC-AUD-*`, `HPC-POL-0004`, `HPC-USG-*`.
     pub async fn open(options: WorldOptions) -> Result<Arc<Self>, HpcError> {
-        let loaded = policies::load(options.policies.as_deref())?;
+        let (source, found) = policies(&options)?;
         let data = DataDir::open(options.data.as_deref(), options.seed, SEED_DEFAULT)?;
         // The directory is locked; the ledger has a lock of its own, and comes before anything that is made once.
         ledger_is_there(&data)?;
@@ -141,30 +143,47 @@ impl World {
         let clock: hpc_timeseries::Clock = Arc::new(wall_now);
         let telemetry = EmbeddedTsdb::open(data.at("telemetry.redb"), EmbeddedConfig::default(), clock)
             .map_err(series)?;
+        // After the lock on the directory, before anything is decided.
+        let kept = Kept::read(&data.at("policies.json"))?;
+        let fingerprint = found.fingerprint.clone();
+        let (loaded, promoted) = kept.choose(found, &source)?;
         let stream = run_stream(&ids, data.seed(), data.run(), options.pace);
         let environment = Arc::new(HostEnvironment::new(Arc::clone(&sim), options.pace, stream));
         let shared_audit: Arc<dyn AuditLog> = audit.clone();
-        let broker =
-            Broker::builder(ledger.clone(), shared_audit.clone(), Arc::new(loaded.set), environment.clone())
-                .providers(limits::bounded(sim.providers()))
-                .settings(Settings {
-                    owner: format!("hpcd-{}", data.seed()),
-                    dev: true,
-                    ..Settings::default()
-                })
-                .build()
+        let broker = Broker::builder(
+            ledger.clone(),
+            shared_audit.clone(),
+            Arc::new(loaded.set.clone()),
+            environment.clone(),
+        )
+        .providers(limits::bounded(sim.providers()))
+        .settings(Settings { owner: format!("hpcd-{}", data.seed()), dev: true, ..Settings::default() })
+        .build()
+        .await?;
+        let broker = Arc::new(broker);
+        let start = Start {
+            source,
+            file: data.at("policies.json"),
+            kept,
+            loaded,
+            found: fingerprint,
+            promoted,
+            run: data.run(),
+        };
+        let clock = Arc::clone(&environment);
+        let policies =
+            Keeper::start(start, Arc::clone(&broker), shared_audit.clone(), Box::new(move || clock.now()))
                 .await?;
         let identity = Arc::new(HostIdentity::throwaway(wall_now())?);
         let world = Arc::new(Self {
-            broker: Arc::new(broker),
+            broker,
             catalog: sim.catalog_report(),
             sim,
             audit,
             telemetry: Arc::new(telemetry),
             nodes: Nodes::new(ledger, shared_audit, Arc::clone(&identity)),
             identity,
-            policy_documents: loaded.documents,
-            policies_built_in: loaded.built_in,
+            policies,
             data,
             environment,
             telemetry_addr: OnceLock::new(),
@@ -260,6 +279,14 @@ impl World {
             seed: Some(self.data.seed()),
         }
     }
+}
+
+/// Where policies come from, and what is there.
+fn policies(options: &WorldOptions) -> Result<(Source, Loaded), HpcError> {
+    let keys = options.policy_key.as_deref().map(hpc::policy_keys::read_public).transpose()?;
+    let source = Source::new(options.policies.as_deref(), keys.unwrap_or_default())?;
+    let found = source.load()?;
+    Ok((source, found))
 }
 
 /// A world that is told when time passes tells the same story every time, ids included; one that follows the clock does not.

@@ -206,6 +206,22 @@ codes! {
         "candidate is another one",
         "policies are promoted only by the digest of the very candidate that was tried, and that is not it",
         "look at the candidate and its differences again, then promote the digest it names";
+    POL_BUNDLE_INVALID = "HPC-POL-0010", DataLoss, 1,
+        "policy bundle is damaged",
+        "a policy bundle is not one, is of another version, or its documents are not those that were signed; nothing of it is used",
+        "get the bundle from its author again, or make it anew: hpc policy bundle create";
+    POL_BUNDLE_UNTRUSTED = "HPC-POL-0011", Denied, 1,
+        "policy bundle of an untrusted author",
+        "the signature of a policy bundle is not one of a key that is trusted here; nothing of it is used",
+        "compare the keys with the author over another channel: hpc policy bundle verify FILE --key KEYS";
+    POL_BUNDLE_OLD = "HPC-POL-0012", Precondition, 1,
+        "policy bundle is not newer",
+        "a bundle with this or a higher number was in force already, or the bundle has another name; the old one stays in force",
+        "make a bundle with a higher number: hpc policy bundle create --after LAST";
+    POL_UNSIGNED = "HPC-POL-0013", Precondition, 1,
+        "policies are not signed",
+        "the daemon was started with keys of policy authors, and takes nothing that none of them has signed",
+        "sign the policies: hpc policy bundle create; unsigned ones may be tried, but not put in force";
 
     BUD_EXCEEDED = "HPC-BUD-0001", Exhausted, 3,
         "budget exceeded",

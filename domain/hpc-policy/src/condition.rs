@@ -157,6 +157,15 @@ impl Leaf {
             return Ok(found.is_some() == expected);
         }
         let (have, _) = found.ok_or(NoTruth::Missing(&self.path))?;
+        self.compare(have, context)
+    }
+
+    /// The comparison for an attribute that is there and is `have`, whatever `context` holds at its path.
+    pub(crate) fn compare<'a>(
+        &'a self,
+        have: View<'a>,
+        context: &'a EvaluationContext,
+    ) -> Result<bool, NoTruth<'a>> {
         let have = typed(have)?;
         match &self.test {
             Test::Equal { operand, negated } => Ok(equal(have, operand.resolve(context)?)? != *negated),

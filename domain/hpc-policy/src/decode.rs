@@ -297,7 +297,7 @@ fn looks_numeric(text: &str) -> bool {
     digits && body.starts_with(|c: char| c.is_ascii_digit() || c == '.')
 }
 
-/// Edit distance, for names of a few dozen letters; long ones count as far apart.
+/// Edit distance, for names of a few dozen letters; long ones count as far apart. Above two it is only known to be above two.
 pub(crate) fn distance(left: &str, right: &str) -> usize {
     if left.len() > 32 || right.len() > 32 {
         return usize::MAX;
@@ -307,14 +307,20 @@ pub(crate) fn distance(left: &str, right: &str) -> usize {
     for (line, a) in left.chars().enumerate() {
         let mut diagonal = line;
         let mut before = line + 1;
-        let mut next = vec![before];
-        for (b, above) in right.iter().zip(row.iter().skip(1)) {
+        let mut cells = row.iter_mut();
+        if let Some(first) = cells.next() {
+            *first = before;
+        }
+        for (b, above) in right.iter().zip(cells) {
             let cost = diagonal + usize::from(a != *b);
             diagonal = *above;
-            before = cost.min(above + 1).min(before + 1);
-            next.push(before);
+            before = cost.min(*above + 1).min(before + 1);
+            *above = before;
         }
-        row = next;
+        // Rows never get nearer than their nearest cell.
+        if row.iter().all(|edits| *edits > 2) {
+            break;
+        }
     }
     row.last().copied().unwrap_or(usize::MAX)
 }

@@ -10,7 +10,7 @@ use crate::context::{EvaluationContext, Principal, PrincipalKind, Resource};
 use crate::decode::{Field, Fields};
 use crate::document;
 use crate::error::PolicyError;
-use crate::limits::{ENTITIES_MAX, ENTITY_ACTIONS_MAX};
+use crate::limits::{ENTITIES_MAX, ENTITY_ACTIONS_MAX, SCHEMA_MISTAKES_MAX};
 use crate::parties;
 use crate::schema::Schema;
 use crate::yaml::Pos;
@@ -115,13 +115,16 @@ impl EntitiesDocument {
         let subjects = self.subjects.iter().map(|(pos, subject)| (pos, asked_by(subject)));
         let resources = self.resources.iter().map(|(pos, resource)| (pos, asked_about(resource)));
         for (pos, context) in subjects.chain(resources) {
+            if mistakes.len() >= SCHEMA_MISTAKES_MAX {
+                return;
+            }
             if let Err((field, problem)) = schema.check_attributes(&context) {
                 let expected = "what the schema of the set declares".to_owned();
                 mistakes.push(PolicyError::Invalid { at: pos.at(), field, found: problem, expected });
             }
         }
-        mistakes
-            .extend(self.actions.iter().filter_map(|(pos, action)| schema.check_action(action, *pos).err()));
+        let actions = self.actions.iter().filter_map(|(pos, action)| schema.check_action(action, *pos).err());
+        mistakes.extend(actions.take(SCHEMA_MISTAKES_MAX));
     }
 }
 

@@ -153,6 +153,7 @@ mod schema;
 mod schema_check;
 mod schema_condition;
 mod schema_read;
+mod schema_scope;
 mod segment_trie;
 mod set;
 mod time_window;

@@ -109,6 +109,6 @@ pub const REASON_STATES_MAX: usize = 2_048;
 /// Most work, in small steps, that [`lint`](crate::lint()) does on one set; then it stops looking for more and says so.
 pub const LINT_STEPS_MAX: u64 = 100_000_000;
 /// Most pairs of rules that [`lint`](crate::lint()) looks at in one set; then it stops comparing and says so.
-pub const LINT_PAIRS_MAX: u64 = 4_000_000;
+pub const LINT_PAIRS_MAX: u64 = 2_000_000;
 /// Most findings that [`lint`](crate::lint()) lists; the rest are counted.
 pub const LINT_FINDINGS_MAX: usize = 10_000;

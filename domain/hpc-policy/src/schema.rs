@@ -86,7 +86,7 @@ impl AttributeType {
         };
         ScalarType::of(value) == Some(self.scalar)
             && in_bounds
-            && (self.values.is_empty() || self.values.contains(value))
+            && (self.values.is_empty() || self.values.iter().any(|known| same(known, value)))
     }
 
     /// Whether the attribute can have this value.
@@ -95,6 +95,14 @@ impl AttributeType {
             Value::List(items) => self.list && items.iter().all(|item| self.can_be(item)),
             scalar => !self.list && self.can_be(scalar),
         }
+    }
+}
+
+/// Whether conditions take the two for one: an IPv4 address is itself in IPv6 form too.
+fn same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Ip(left), Value::Ip(right)) => left.to_canonical() == right.to_canonical(),
+        _ => left == right,
     }
 }
 

@@ -1,12 +1,12 @@
-//! Whether rules, entities and cases keep to a schema. What conditions say is in `schema_condition`.
+//! Whether rules, entities and cases keep to a schema. Scopes are in `schema_scope`, conditions in `schema_condition`.
 
 use crate::context::EvaluationContext;
 use crate::decode::{distance, shown};
 use crate::error::PolicyError;
-use crate::explain::listed;
-use crate::rule::{Rule, Text};
+use crate::rule::Rule;
 use crate::schema::Schema;
 use crate::schema_condition;
+use crate::schema_scope::{Scopes, unknown_action};
 use crate::yaml::Pos;
 
 impl Schema {
@@ -40,8 +40,8 @@ impl Schema {
     }
 
     /// Everything in `rule` that the schema does not know or that can never hold.
-    pub(crate) fn check_rule(&self, rule: &Rule, mistakes: &mut Vec<PolicyError>) {
-        self.check_scope(rule, mistakes);
+    pub(crate) fn check_rule(&self, scopes: &mut Scopes<'_>, rule: &Rule, mistakes: &mut Vec<PolicyError>) {
+        scopes.check(rule, mistakes);
         self.check_obligations(rule, mistakes);
         schema_condition::check(self, rule, mistakes);
     }
@@ -81,7 +81,10 @@ impl Schema {
 
     /// An action that an entities document lists.
     pub(crate) fn check_action(&self, action: &str, at: Pos) -> Result<(), PolicyError> {
-        if self.knows_action(action) { Ok(()) } else { Err(self.unknown_action(action, at)) }
+        if self.knows_action(action) {
+            return Ok(());
+        }
+        Err(unknown_action(self.actions().map(|(known, _)| known), action, at))
     }
 
     fn check_obligations(&self, rule: &Rule, mistakes: &mut Vec<PolicyError>) {
@@ -95,7 +98,8 @@ impl Schema {
                     let (what, name) = ("obligation", name.clone());
                     mistakes.push(PolicyError::Undeclared { at: at(), what, name, advice });
                 }
-                Some(kind) if kind.can_hold(value) => {}
+                // Texts are collected into lists, so whoever honours a list honours one text.
+                Some(kind) if kind.can_hold(value) || kind.list && kind.can_be(value) => {}
                 Some(kind) => {
                     let field = format!("obligations.{name}");
                     let (found, expected) = (value.to_string(), kind.to_string());
@@ -104,76 +108,22 @@ impl Schema {
             }
         }
     }
-
-    fn check_scope(&self, rule: &Rule, mistakes: &mut Vec<PolicyError>) {
-        let before = mistakes.len();
-        let declared: Vec<&str> = self.actions().map(|(name, _)| name).collect();
-        for (action, at) in rule.actions.iter().zip(&rule.actions_at) {
-            match action {
-                _ if declared.is_empty() => {}
-                Text::Exact(name) if !self.knows_action(name) => {
-                    mistakes.push(self.unknown_action(name, *at));
-                }
-                Text::Exact(_) => {}
-                Text::Glob(glob) => {
-                    if !declared.iter().any(|name| glob.matches(name)) {
-                        let (name, advice) =
-                            (glob.source().to_owned(), "no declared action matches it".to_owned());
-                        mistakes.push(PolicyError::Undeclared { at: at.at(), what: "action", name, advice });
-                    }
-                }
-            }
-        }
-        if mistakes.len() > before || declared.is_empty() {
-            return;
-        }
-        // A pair of action and type that is never asked about does no harm as long as each is part of another pair.
-        let of = |action: &Text, kind: Option<&str>| {
-            let mut named = declared.iter().filter(|name| action.matches(name));
-            kind.is_none_or(|kind| named.any(|name| self.pairs(name, kind)))
-        };
-        for resource in &rule.resources {
-            let kind = resource.kind.as_deref();
-            if !rule.actions.iter().any(|action| of(action, kind)) {
-                mistakes.push(self.never_asked(rule, kind.unwrap_or("*"), resource.at));
-            }
-        }
-        if mistakes.len() > before {
-            return;
-        }
-        for (action, at) in rule.actions.iter().zip(&rule.actions_at) {
-            if !rule.resources.iter().any(|resource| of(action, resource.kind.as_deref())) {
-                let condition = format!("`{action}` on {}", listed(&rule.resources));
-                let problem = "the schema has this action for other types of resources".to_owned();
-                mistakes.push(PolicyError::Impossible { at: at.at(), condition, problem });
-            }
-        }
-    }
-
-    /// None of the rule's actions is about this type of resource.
-    fn never_asked(&self, rule: &Rule, kind: &str, at: Pos) -> PolicyError {
-        let types = || self.actions().flat_map(|(_, types)| types).map(String::as_str);
-        if types().any(|known| known == kind) {
-            let condition = format!("{} on type `{kind}`", listed(&rule.actions));
-            let problem = "the schema has it for other types of resources".to_owned();
-            return PolicyError::Impossible { at: at.at(), condition, problem };
-        }
-        let otherwise = || "no declared action is about it".to_owned();
-        let advice = near(types(), kind).unwrap_or_else(otherwise);
-        PolicyError::Undeclared { at: at.at(), what: "resource type", name: kind.to_owned(), advice }
-    }
-
-    fn unknown_action(&self, action: &str, at: Pos) -> PolicyError {
-        let known = self.actions().map(|(known, _)| known);
-        let advice = near(known, action).unwrap_or_else(|| DECLARE.to_owned());
-        PolicyError::Undeclared { at: at.at(), what: "action", name: shown(action), advice }
-    }
 }
 
 /// What to do about a name that nothing declares.
 pub(crate) const DECLARE: &str = "declare it in a `kind: PolicySchema` document, or use one that is";
 
-/// The known name that was probably meant.
-pub(crate) fn near<'a>(mut known: impl Iterator<Item = &'a str>, name: &str) -> Option<String> {
-    known.find(|known| distance(known, name) <= 2).map(|near| format!("did you mean `{near}`?"))
+/// Most known names that one unknown name is compared with; a schema can declare more types of resources.
+const COMPARED_MAX: usize = 2_048;
+
+/// The known name that was probably meant: the nearest, of equally near ones the first.
+pub(crate) fn near<'a>(known: impl Iterator<Item = &'a str>, name: &str) -> Option<String> {
+    const EDITS_MAX: usize = 2;
+    known
+        .take(COMPARED_MAX)
+        .filter(|known| known.len().abs_diff(name.len()) <= EDITS_MAX)
+        .map(|known| (distance(known, name), known))
+        .filter(|(edits, _)| *edits <= EDITS_MAX)
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, near)| format!("did you mean `{near}`?"))
 }

@@ -1,9 +1,10 @@
 //! Whether a rule's conditions keep to a schema: attributes it declares, and comparisons that can hold.
 
-use crate::condition::{Condition, Leaf, Operand, Test, Truth};
-use crate::context::{EvaluationContext, Principal, PrincipalKind, Resource};
+use crate::condition::{Condition, Leaf, Operand, Test};
+use crate::context::{EvaluationContext, Principal, Resource};
 use crate::error::PolicyError;
-use crate::path::{AttributePath, Source};
+use crate::explain::listed;
+use crate::path::AttributePath;
 use crate::rule::Rule;
 use crate::schema::{AttributeType, ScalarType, Schema};
 use crate::schema_check::{DECLARE, near};
@@ -12,13 +13,19 @@ use crate::yaml::Pos;
 
 /// Every comparison of `rule` that names what the schema does not know, or that can never hold.
 pub(crate) fn check(schema: &Schema, rule: &Rule, mistakes: &mut Vec<PolicyError>) {
-    let checker = Checker { schema, rule };
+    if rule.conditions.is_empty() {
+        return;
+    }
+    let nobody = EvaluationContext::new(Principal::user("any"), Resource::new("any", "any"), "any");
+    let checker = Checker { schema, rule, nobody };
     rule.conditions.iter().for_each(|condition| checker.condition(condition, mistakes));
 }
 
 struct Checker<'a> {
     schema: &'a Schema,
     rule: &'a Rule,
+    /// Stands beside the values that a comparison is tried with; nothing is looked up in it.
+    nobody: EvaluationContext,
 }
 
 impl<'a> Checker<'a> {
@@ -33,7 +40,7 @@ impl<'a> Checker<'a> {
     }
 
     fn leaf(&self, leaf: &Leaf) -> Result<(), PolicyError> {
-        let Some(kind) = self.declared(&leaf.path, leaf.at.attribute)? else { return Ok(()) };
+        let Some(kind) = self.declared(leaf, &leaf.path, leaf.at.attribute)? else { return Ok(()) };
         let impossible = |at: Pos, problem: String| {
             Err(PolicyError::Impossible { at: at.at(), condition: format!("`{}`", leaf.text), problem })
         };
@@ -43,7 +50,7 @@ impl<'a> Checker<'a> {
         }
         let literal = match operand(&leaf.test) {
             Some(Operand::Attribute(path)) => {
-                let Some(other) = self.declared(path, leaf.at.operand)? else { return Ok(()) };
+                let Some(other) = self.declared(leaf, path, leaf.at.operand)? else { return Ok(()) };
                 let listed = match leaf.test {
                     Test::In { .. } => other.list,
                     _ => !other.list,
@@ -69,19 +76,64 @@ impl<'a> Checker<'a> {
             None => &[],
         };
         if let Some(item) = items.iter().find(|item| !kind.can_be(item)) {
-            let problem = format!("`{}` is {kind}, so never {item}", leaf.path);
-            return impossible(leaf.at.operand, problem);
+            let part = format!("{} {} {item}", leaf.path, if kind.list { "contains" } else { "==" });
+            // A list with one wrong item can hold, and `ne` always does; what never holds is the part.
+            let condition = match *part == *leaf.text {
+                true => format!("`{part}`"),
+                false => format!("`{part}`, part of `{}`,", leaf.text),
+            };
+            let problem = format!("`{}` is {kind}", leaf.path);
+            return Err(PolicyError::Impossible { at: leaf.at.operand.at(), condition, problem });
         }
-        if literal.is_some_and(|value| whole.is_none() && ScalarType::of(value) != Some(kind.scalar)) {
+        let other_type =
+            whole.is_none() && literal.is_some_and(|value| ScalarType::of(value) != Some(kind.scalar));
+        if other_type || !self.possible(leaf, kind) {
             return impossible(leaf.at.operand, format!("`{}` is {kind}", leaf.path));
         }
-        let possible = representatives(leaf, kind)
-            .is_none_or(|values| values.into_iter().any(|value| holds(leaf, value)));
-        if possible { Ok(()) } else { impossible(leaf.at.operand, format!("`{}` is {kind}", leaf.path)) }
+        Ok(())
     }
 
-    /// The type of an attribute; `None` where the schema declares no attributes.
-    fn declared(&self, path: &AttributePath, at: Pos) -> Result<Option<&'a AttributeType>, PolicyError> {
+    /// Whether the comparison holds for any value of this type, as far as some values stand for all.
+    fn possible(&self, leaf: &Leaf, kind: &AttributeType) -> bool {
+        let holds = |value: &Value| matches!(leaf.compare(value.view(), &self.nobody), Ok(true));
+        if matches!(leaf.test, Test::Exists(_)) || kind.list {
+            return true;
+        }
+        if !kind.values.is_empty() {
+            return kind.values.iter().any(holds);
+        }
+        match kind.scalar {
+            ScalarType::Boolean => [true, false].into_iter().any(|flag| holds(&flag.into())),
+            // The truth of a comparison of integers only changes at its own limits.
+            ScalarType::Integer => {
+                let limits = match (&leaf.test, operand(&leaf.test)) {
+                    (Test::Range { min, max }, _) => vec![*min, *max],
+                    (_, Some(Operand::Literal(Value::List(items)))) => {
+                        items.iter().filter_map(integer).collect()
+                    }
+                    (_, Some(Operand::Literal(value))) => integer(value).into_iter().collect(),
+                    _ => return true,
+                };
+                let near = limits
+                    .iter()
+                    .flat_map(|limit| [limit.saturating_sub(1), *limit, limit.saturating_add(1)]);
+                [kind.min, kind.max]
+                    .into_iter()
+                    .chain(near)
+                    .filter(|number| (kind.min..=kind.max).contains(number))
+                    .any(|number| holds(&number.into()))
+            }
+            ScalarType::String | ScalarType::Timestamp | ScalarType::Ip => true,
+        }
+    }
+
+    /// The type of an attribute of `leaf`; `None` where the schema declares no attributes.
+    fn declared(
+        &self,
+        leaf: &Leaf,
+        path: &AttributePath,
+        at: Pos,
+    ) -> Result<Option<&'a AttributeType>, PolicyError> {
         let name = path.to_string();
         if !self.schema.knows(&name) {
             let known = self.schema.attributes().map(|(known, _)| known);
@@ -90,10 +142,12 @@ impl<'a> Checker<'a> {
         }
         let Some(kind) = self.schema.attribute(&name) else { return Ok(None) };
         let asked = |carrier: &String| self.rule.actions.iter().any(|action| action.matches(carrier));
-        if !kind.actions.is_empty() && !kind.actions.iter().any(asked) {
-            let carriers: Vec<String> = kind.actions.iter().take(8).map(|name| format!("`{name}`")).collect();
-            let problem = format!("only requests for {} hold `{name}`", carriers.join(", "));
-            let condition = "a condition of this rule".to_owned();
+        // That no request holds it is no obstacle to asking for its absence.
+        let needed = !matches!(leaf.test, Test::Exists(false));
+        if needed && !kind.actions.is_empty() && !kind.actions.iter().any(asked) {
+            let carriers: Vec<String> = kind.actions.iter().map(|name| format!("`{name}`")).collect();
+            let problem = format!("only requests for {} hold `{name}`", listed(&carriers));
+            let condition = format!("`{}`", leaf.text);
             return Err(PolicyError::Impossible { at: at.at(), condition, problem });
         }
         Ok(Some(kind))
@@ -130,43 +184,9 @@ fn operand(test: &Test) -> Option<&Operand> {
     }
 }
 
-/// Values of this type among which is one for which the comparison holds, if there is any; `None` if that takes more than
-/// a list. The truth of a comparison of integers only changes at its own limits.
-fn representatives(leaf: &Leaf, kind: &AttributeType) -> Option<Vec<Value>> {
-    if matches!(leaf.test, Test::Exists(_)) || kind.list {
-        return None;
+fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Integer(number) => Some(*number),
+        _ => None,
     }
-    if !kind.values.is_empty() {
-        return Some(kind.values.clone());
-    }
-    let limits = match (&leaf.test, operand(&leaf.test)) {
-        (Test::Range { min, max }, _) => vec![*min, *max],
-        (_, Some(Operand::Literal(Value::Integer(limit)))) => vec![*limit],
-        _ => return None,
-    };
-    let near = limits.iter().flat_map(|limit| [limit.saturating_sub(1), *limit, limit.saturating_add(1)]);
-    let within = near.chain([kind.min, kind.max]).filter(|number| (kind.min..=kind.max).contains(number));
-    Some(within.map(Value::Integer).collect())
-}
-
-fn holds(leaf: &Leaf, value: Value) -> bool {
-    let asked = |principal, kind: &str, action: &str| {
-        EvaluationContext::new(principal, Resource::new(kind, "any"), action)
-    };
-    let anybody = || Principal::user("any");
-    let context = match (leaf.path.source(), &value) {
-        (Source::PrincipalType, Value::String(word)) => {
-            let kinds = [PrincipalKind::User, PrincipalKind::Service, PrincipalKind::Agent];
-            let kind = kinds.into_iter().find(|kind| kind.as_str() == word).unwrap_or(PrincipalKind::User);
-            asked(Principal::new(kind, "any"), "any", "any")
-        }
-        (Source::ResourceType, Value::String(word)) => asked(anybody(), word, "any"),
-        (Source::Action, Value::String(word)) => asked(anybody(), "any", word),
-        _ => {
-            let mut context = asked(anybody(), "any", "any");
-            context.replace(&leaf.path, value);
-            context
-        }
-    };
-    leaf.truth(&context) == Truth::True
 }

@@ -23,6 +23,7 @@ use crate::policy::{Policy, RuleSummary};
 use crate::rule::{Effect, Rule};
 use crate::schema::Schema;
 use crate::schema_read::Declared;
+use crate::schema_scope::Scopes;
 use crate::yaml::Pos;
 
 /// Documents that are parsed side by side.
@@ -119,12 +120,14 @@ impl PolicySet {
         let mut lists = Vec::new();
         let mut groups = Groups::default();
         let mut declared = Declared::default();
+        // Of half a schema nothing is expected: every name of the other half would be a mistake.
+        let mut is_schema_whole = true;
         let mut documents: Vec<&Arc<str>> = Vec::new();
         let named: Vec<(&Arc<str>, &str)> = texts.iter().map(|(name, text)| (name, text.as_ref())).collect();
         // A few at a time, so that too many rules are noticed before all of them are in memory.
         let parsed =
             named.chunks(DOCUMENTS_AT_ONCE).flat_map(|some| some.iter().zip(parallel::parse_all(some)));
-        for (&(document, _), parsed) in parsed {
+        for (&(document, text), parsed) in parsed {
             let policy = match parsed {
                 Ok(Document::Policy(policy)) => policy,
                 Ok(Document::Entities(listed)) => {
@@ -133,6 +136,7 @@ impl PolicySet {
                 }
                 Ok(Document::Schema(read)) => {
                     if let Err(error) = declared.add(document, read) {
+                        is_schema_whole = false;
                         errors.push(error.in_document(document));
                     }
                     continue;
@@ -144,6 +148,7 @@ impl PolicySet {
                     continue;
                 }
                 Err(error) => {
+                    is_schema_whole &= !text.contains("PolicySchema");
                     errors.push(error.in_document(document));
                     continue;
                 }
@@ -169,7 +174,9 @@ impl PolicySet {
             errors.push(error);
             Schema::default()
         });
-        errors.extend(mistakes(&schema, &policies, &documents, &lists));
+        if is_schema_whole {
+            errors.extend(mistakes(&schema, &policies, &documents, &lists));
+        }
         for (document, listed) in lists {
             if let Err(error) = entities.add(listed) {
                 errors.push(error.in_document(document));
@@ -359,15 +366,21 @@ fn mistakes(
         mistakes.extend(found.drain(..).map(|error| error.in_document(document)));
         mistakes.len() < SCHEMA_MISTAKES_MAX
     };
-    for (policy, document) in policies.iter().zip(documents) {
-        for rule in policy.compiled().iter() {
-            schema.check_rule(rule, &mut found);
-            if !note(document, &mut found) {
-                break;
-            }
+    let mut scopes = Scopes::of(schema);
+    let rules = policies
+        .iter()
+        .zip(documents)
+        .flat_map(|(policy, document)| policy.compiled().iter().map(move |rule| (document, rule)));
+    // Each mistake is looked up among all that is declared, so this ends as soon as there are enough.
+    let mut room = true;
+    for (document, rule) in rules {
+        schema.check_rule(&mut scopes, rule, &mut found);
+        room = note(document, &mut found);
+        if !room {
+            break;
         }
     }
-    for (document, listed) in lists {
+    for (document, listed) in lists.iter().filter(|_| room) {
         listed.check(schema, &mut found);
         if !note(document, &mut found) {
             break;

@@ -27,6 +27,10 @@ pub const CSR_BYTES_MAX: usize = 16 * 1024;
 pub const JOIN_TOKEN_SECONDS_MAX: u64 = 24 * 60 * 60;
 /// Most indices of one proof request.
 pub const PROOF_INDICES_MAX: usize = 1024;
+/// Most documents of a set of policies.
+pub const POLICY_DOCUMENTS_MAX: usize = 1024;
+/// Longest name of a policy document.
+pub const POLICY_NAME_BYTES_MAX: usize = 255;
 /// Most violations that are listed; further ones are dropped.
 pub const VIOLATIONS_MAX: usize = 32;
 
@@ -329,6 +333,36 @@ impl Validate for v1::ReleaseRequest {
     fn violations(&self) -> Vec<Violation> {
         let mut check = Check::default();
         check.id("lease_id", &self.lease_id);
+        check.finish()
+    }
+}
+
+impl Validate for v1::SetCandidateRequest {
+    fn violations(&self) -> Vec<Violation> {
+        let mut check = Check::default();
+        check.length("documents", self.documents.len(), 0, POLICY_DOCUMENTS_MAX);
+        for (position, document) in self.documents.iter().take(POLICY_DOCUMENTS_MAX).enumerate() {
+            check.length(
+                &format!("documents[{position}].name"),
+                document.name.len(),
+                1,
+                POLICY_NAME_BYTES_MAX,
+            );
+        }
+        if self.documents.is_empty() == self.bundle.is_empty() {
+            check.broken("documents", "must be there, or `bundle`, and not both");
+        }
+        check.finish()
+    }
+}
+
+impl Validate for v1::PromoteRequest {
+    fn violations(&self) -> Vec<Violation> {
+        let mut check = Check::default();
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if self.digest.len() != 64 || !self.digest.bytes().all(hex) {
+            check.broken("digest", "must be 64 hex digits in lower case");
+        }
         check.finish()
     }
 }

@@ -2017,6 +2017,143 @@ pub mod policy_service_client {
                 .insert(GrpcMethod::new("hpc.control.v1.PolicyService", "Show"));
             self.inner.unary(req, path, codec).await
         }
+        /// Takes the policies from where the daemon was told to find them, now; what was promoted ends.
+        pub async fn reload(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::hpc_types::control::v1::ReloadPolicyRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hpc.control.v1.PolicyService/Reload",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hpc.control.v1.PolicyService", "Reload"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tries policies beside those in force: asked the same, compared, never obeyed.
+        pub async fn set_candidate(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::hpc_types::control::v1::SetCandidateRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hpc.control.v1.PolicyService/SetCandidate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hpc.control.v1.PolicyService", "SetCandidate"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// How the candidate compares so far.
+        pub async fn show_candidate(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::hpc_types::control::v1::ShowCandidateRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hpc.control.v1.PolicyService/ShowCandidate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hpc.control.v1.PolicyService", "ShowCandidate"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends the trial, and says how it went.
+        pub async fn clear_candidate(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::hpc_types::control::v1::ClearCandidateRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hpc.control.v1.PolicyService/ClearCandidate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hpc.control.v1.PolicyService", "ClearCandidate"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Puts the candidate in force, if it is the one named.
+        pub async fn promote(
+            &mut self,
+            request: impl tonic::IntoRequest<::hpc_types::control::v1::PromoteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hpc.control.v1.PolicyService/Promote",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hpc.control.v1.PolicyService", "Promote"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2036,6 +2173,46 @@ pub mod policy_service_server {
         async fn show(
             &self,
             request: tonic::Request<::hpc_types::control::v1::ShowPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Status,
+        >;
+        /// Takes the policies from where the daemon was told to find them, now; what was promoted ends.
+        async fn reload(
+            &self,
+            request: tonic::Request<::hpc_types::control::v1::ReloadPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Status,
+        >;
+        /// Tries policies beside those in force: asked the same, compared, never obeyed.
+        async fn set_candidate(
+            &self,
+            request: tonic::Request<::hpc_types::control::v1::SetCandidateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Status,
+        >;
+        /// How the candidate compares so far.
+        async fn show_candidate(
+            &self,
+            request: tonic::Request<::hpc_types::control::v1::ShowCandidateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Status,
+        >;
+        /// Ends the trial, and says how it went.
+        async fn clear_candidate(
+            &self,
+            request: tonic::Request<::hpc_types::control::v1::ClearCandidateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Status,
+        >;
+        /// Puts the candidate in force, if it is the one named.
+        async fn promote(
+            &self,
+            request: tonic::Request<::hpc_types::control::v1::PromoteRequest>,
         ) -> std::result::Result<
             tonic::Response<::hpc_types::control::v1::Document>,
             tonic::Status,
@@ -2151,6 +2328,246 @@ pub mod policy_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ShowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hpc.control.v1.PolicyService/Reload" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReloadSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<
+                        ::hpc_types::control::v1::ReloadPolicyRequest,
+                    > for ReloadSvc<T> {
+                        type Response = ::hpc_types::control::v1::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::hpc_types::control::v1::ReloadPolicyRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::reload(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReloadSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hpc.control.v1.PolicyService/SetCandidate" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetCandidateSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<
+                        ::hpc_types::control::v1::SetCandidateRequest,
+                    > for SetCandidateSvc<T> {
+                        type Response = ::hpc_types::control::v1::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::hpc_types::control::v1::SetCandidateRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::set_candidate(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetCandidateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hpc.control.v1.PolicyService/ShowCandidate" => {
+                    #[allow(non_camel_case_types)]
+                    struct ShowCandidateSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<
+                        ::hpc_types::control::v1::ShowCandidateRequest,
+                    > for ShowCandidateSvc<T> {
+                        type Response = ::hpc_types::control::v1::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::hpc_types::control::v1::ShowCandidateRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::show_candidate(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ShowCandidateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hpc.control.v1.PolicyService/ClearCandidate" => {
+                    #[allow(non_camel_case_types)]
+                    struct ClearCandidateSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<
+                        ::hpc_types::control::v1::ClearCandidateRequest,
+                    > for ClearCandidateSvc<T> {
+                        type Response = ::hpc_types::control::v1::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::hpc_types::control::v1::ClearCandidateRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::clear_candidate(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ClearCandidateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hpc.control.v1.PolicyService/Promote" => {
+                    #[allow(non_camel_case_types)]
+                    struct PromoteSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<
+                        ::hpc_types::control::v1::PromoteRequest,
+                    > for PromoteSvc<T> {
+                        type Response = ::hpc_types::control::v1::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::hpc_types::control::v1::PromoteRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::promote(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PromoteSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -100,3 +100,38 @@ async fn without_an_audit_log_nothing_is_created_but_releases_go_on() {
     let hits = hpc_audit::AuditLog::search(world.audit.as_ref(), &search).await.unwrap().hits;
     assert!(hits.iter().any(|hit| hit.entry.action == "lease.released"), "the outbox kept the entry");
 }
+
+#[tokio::test]
+async fn a_caller_who_is_refused_for_ever_does_not_fill_the_log() {
+    use hpc_audit::AuditLog;
+    use hpc_broker::{REFUSALS_AT_ONCE, decisions_in};
+    use hpc_policy::Resource;
+    let world = World::new(Script::default()).await;
+    let burst = u64::from(REFUSALS_AT_ONCE);
+    let ask = |caller: hpc_broker::Caller| {
+        let broker = world.broker.clone();
+        async move { broker.permit(&caller, Resource::new("node", "node/x"), "node.forbid").await.unwrap_err() }
+    };
+    let before = world.audit.size();
+    for _ in 0..burst {
+        assert!(!format!("{:?}", ask(you()).await).contains("unrecorded"));
+    }
+    for _ in 0..10 {
+        let error = ask(you()).await;
+        assert_eq!(error.code_text(), Some("HPC-POL-0001"), "refused all the same");
+        assert!(format!("{error:?}").contains("unrecorded"), "{error:?}");
+    }
+    assert_eq!((world.audit.size() - before, world.broker.refusals_suppressed()), (burst, 10));
+    // Another caller is not silenced by it, and what is allowed is recorded whatever was refused.
+    ask(lead()).await;
+    let (plan, _) = world.broker.plan(&you(), eight_h100()).await.unwrap();
+    assert_eq!(world.audit.size() - before, burst + 2);
+    assert!(plan.decision.allowed);
+    world.advance_s(2);
+    ask(you()).await;
+    let search =
+        hpc_audit::Search { action: Some("policy.denied".to_owned()), limit: 1_000, ..Default::default() };
+    let last = world.audit.search(&search).await.unwrap().hits.pop().unwrap().entry;
+    assert_eq!(last.data["unrecorded_before"], 10);
+    assert_eq!(decisions_in(&last.data).len(), 1);
+}

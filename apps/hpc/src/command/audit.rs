@@ -91,7 +91,7 @@ async fn search(
 }
 
 /// A moment, or how long ago.
-fn moment(text: &str, now: Timestamp) -> Result<Timestamp, HpcError> {
+pub(super) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, HpcError> {
     let bad = || {
         let message =
             format!("`{}` is neither a time like 2026-11-23T15:00:00Z nor one ago like 2h", text::line(text));
@@ -211,14 +211,14 @@ fn trust(key: &str, given: bool, around: &Surroundings) -> KeyTrust {
     known.map_or(KeyTrust::Own, KeyTrust::Context)
 }
 
-fn verifier_key(text: &str) -> Result<VerifierKey, HpcError> {
+pub(super) fn verifier_key(text: &str) -> Result<VerifierKey, HpcError> {
     text.parse().map_err(|error| {
         let message = format!("the key is not a verifier key (NAME+HASH+KEY): {error}");
         HpcError::coded(&codes::USG_UNKNOWN_VALUE, message)
     })
 }
 
-fn broken(what: &str, error: &BundleError) -> HpcError {
+pub(super) fn broken(what: &str, error: &BundleError) -> HpcError {
     let code = match error {
         BundleError::OtherKey { .. } => &codes::AUD_UNTRUSTED_KEY,
         _ => &codes::AUD_VERIFICATION_FAILED,
@@ -226,7 +226,7 @@ fn broken(what: &str, error: &BundleError) -> HpcError {
     HpcError::coded(code, format!("{what} does not hold: {error}"))
 }
 
-fn broken_folder(path: &Path, error: &DirError) -> HpcError {
+pub(super) fn broken_folder(path: &Path, error: &DirError) -> HpcError {
     let code = match error {
         DirError::OtherKey { .. } => &codes::AUD_UNTRUSTED_KEY,
         DirError::InUse => &codes::DAT_LOCKED,

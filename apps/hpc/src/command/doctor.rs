@@ -11,6 +11,7 @@ use crate::args::Global;
 use crate::command::info;
 use crate::context::{self, Context};
 use crate::output::{BAD, GOOD, Screen, WARN, paint};
+use crate::render::policy::Shown;
 use crate::session::{Session, Surroundings, failure, read_with};
 use crate::text;
 
@@ -145,10 +146,36 @@ async fn remote(context: &Context, global: &Global, around: &Surroundings, check
         }
         Err(error) => checks.push(Check::fail("health", &error)),
     }
+    checks.extend(policies(&session).await);
     checks.push(match checkpoint(&session, context).await {
         Ok(check) => check,
         Err(error) => Check::fail("audit", &error),
     });
+}
+
+/// Whether the policies in force are those at their source. Nothing, where the caller may not know.
+async fn policies(session: &Session) -> Option<Check> {
+    let message = session.call(v1::ShowPolicyRequest { without_documents: true });
+    let document = match session.policy().show(message).await.map_err(failure) {
+        Ok(answer) => answer.into_inner(),
+        Err(error) if error.registered() == Some(&codes::POL_DENIED) => return None,
+        Err(error) if error.registered() == Some(&codes::INT_UNIMPLEMENTED) => return None,
+        Err(error) => return Some(Check::fail("policies", &error)),
+    };
+    Some(match read_with::<Shown>(&document, "hpc.policy/v1", text::block) {
+        Ok(shown) => match shown.alarm() {
+            Some(alarm) => Check::warn(
+                "policies",
+                alarm,
+                "the last good ones stay in force; repair the source, and try it: hpc policy check",
+            ),
+            None => {
+                let digest: String = shown.digest.chars().take(12).collect();
+                Check::ok("policies", format!("{} rules, {digest}", shown.rules))
+            }
+        },
+        Err(error) => Check::fail("policies", &error),
+    })
 }
 
 fn clock(info: &super::Info, around: &Surroundings) -> Check {

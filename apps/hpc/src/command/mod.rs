@@ -8,9 +8,12 @@ mod doctor;
 mod lease;
 mod node;
 mod policy;
+mod policy_bundle;
 mod policy_check;
 mod policy_diff;
 mod policy_lint;
+mod policy_replay;
+mod policy_shadow;
 mod policy_ways;
 mod reference;
 mod request;
@@ -26,6 +29,8 @@ use serde::Deserialize;
 use crate::args::{Cli, Command, Global};
 use crate::output::{Io, Screen};
 use crate::session::{Session, Surroundings, read};
+
+pub(crate) use policy_replay::Replayed;
 
 /// Exit code of a command line that cannot be understood.
 const EXIT_USAGE: u8 = 2;

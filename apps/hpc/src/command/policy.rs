@@ -10,8 +10,8 @@ use hpc_policy::{PolicyError, PolicySet, parse_cases, run_cases};
 use hpc_types::control::v1;
 
 use crate::args::{Global, Policy};
-use crate::output::Screen;
-use crate::render::policy::{CaseLine, cases, shown};
+use crate::output::{BAD, Screen, paint};
+use crate::render::policy::{CaseLine, Shown, cases, shown};
 use crate::session::{Session, Surroundings, failure, read_with};
 use crate::text;
 
@@ -29,16 +29,25 @@ pub(super) async fn run(
     match command {
         Policy::Show => {
             let session = Session::open(around, global).await?;
-            let message = session.call(v1::ShowPolicyRequest {});
+            let message = session.call(v1::ShowPolicyRequest { without_documents: false });
             let document = session.policy().show(message).await.map_err(failure)?.into_inner();
             if screen.format.is_json() {
                 screen.document(&document)?;
             } else {
-                screen.text(&shown(&read_with(&document, "hpc.policy/v1", text::block)?))?;
+                let read: Shown = read_with(&document, "hpc.policy/v1", text::block)?;
+                screen.text(&shown(&read))?;
+                if let Some(alarm) = read.alarm() {
+                    screen.say(&paint(BAD, &alarm));
+                }
             }
             Ok(0)
         }
         Policy::Check { paths } => super::policy_check::check(&paths, screen),
+        Policy::Bundle(command) => super::policy_bundle::run(command, around, screen),
+        Policy::Shadow(command) => super::policy_shadow::run(command, global, around, screen).await,
+        Policy::Promote { digest } => super::policy_shadow::promote(digest, global, around, screen).await,
+        Policy::Reload => super::policy_shadow::reload(global, around, screen).await,
+        Policy::Replay(args) => super::policy_replay::replay(&args, global, around, screen).await,
         Policy::Lint { paths, level } => super::policy_lint::run(&paths, level, screen),
         Policy::Test { paths } => test(&paths, screen),
         Policy::Diff { old, new } => super::policy_diff::run(&old, &new, around, screen),
@@ -146,6 +155,25 @@ pub(super) fn collect(paths: &[PathBuf]) -> Result<Vec<PathBuf>, HpcError> {
     Ok(files)
 }
 
+/// The policies among the files, under the bare names that a daemon gives them: one set, one digest, here and there.
+pub(super) fn policies(paths: &[PathBuf]) -> Result<Vec<(String, String)>, HpcError> {
+    let mut documents: Vec<(String, String)> = Vec::new();
+    for path in collect(paths)?.iter().filter(|path| !is_table(path)) {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if documents.iter().any(|(known, _)| *known == name) {
+            let message = format!("two policies are called `{name}`; a set has each name once");
+            return Err(HpcError::coded(&codes::USG_DUPLICATE_KEY, message));
+        }
+        documents.push((name, contents(path)?));
+    }
+    if documents.is_empty() {
+        let message = "no policies: name a folder or files that end in .yaml";
+        return Err(HpcError::coded(&codes::USG_FILE_MISSING, message));
+    }
+    documents.sort();
+    Ok(documents)
+}
+
 pub(super) fn is_table(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name.ends_with(".test.yaml") || name.ends_with(".test.yml")
@@ -165,7 +193,7 @@ pub(super) fn contents(path: &Path) -> Result<String, HpcError> {
     String::from_utf8(bytes).map_err(not_text)
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> HpcError {
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> HpcError {
     let code = match error.kind() {
         std::io::ErrorKind::NotFound => &codes::USG_FILE_MISSING,
         _ => &codes::USG_FILE_PERMISSION,

@@ -25,7 +25,7 @@ pub(super) async fn policies(
 ) -> Result<PolicySet, HpcError> {
     let documents = if paths.is_empty() {
         let session = Session::open(around, global).await?;
-        let message = session.call(v1::ShowPolicyRequest {});
+        let message = session.call(v1::ShowPolicyRequest::default());
         let document = session.policy().show(message).await.map_err(failure)?.into_inner();
         let shown: Shown = read_with(&document, "hpc.policy/v1", |text| text.to_owned())?;
         shown.documents.into_iter().map(|document| (document.name, document.text)).collect()

@@ -8,3 +8,5 @@ pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod policy_diff;
 pub(crate) mod policy_ways;
+pub(crate) mod replay;
+pub(crate) mod shadow;

@@ -15,6 +15,69 @@ pub(crate) struct Shown {
     pub(crate) built_in: bool,
     pub(crate) rules: usize,
     pub(crate) documents: Vec<Text>,
+    #[serde(default)]
+    pub(crate) source: Option<Source>,
+    #[serde(default)]
+    pub(crate) promoted: Option<Promoted>,
+    #[serde(default)]
+    pub(crate) failure: Option<Failure>,
+    #[serde(default)]
+    pub(crate) candidate: Option<String>,
+}
+
+/// Where policies come from.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Source {
+    #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) sequence: u64,
+    #[serde(default)]
+    pub(crate) signer: String,
+}
+
+/// How they came into force, if not from there.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Promoted {
+    pub(crate) by: String,
+    pub(crate) at: jiff::Timestamp,
+}
+
+/// Why newer ones are not in force.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Failure {
+    pub(crate) at: jiff::Timestamp,
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+impl Shown {
+    /// What is wrong, if anything is.
+    pub(crate) fn alarm(&self) -> Option<String> {
+        self.failure.as_ref().map(|Failure { at, code, message }| {
+            let (at, message) = (crate::text::moment(*at), crate::text::line(message));
+            format!("the policies at their source are refused since {at} ({code}): {message}")
+        })
+    }
+
+    fn origin(&self) -> String {
+        let signed = self.source.as_ref().filter(|source| !source.signer.is_empty());
+        let origin = match signed {
+            Some(Source { name, sequence, signer }) => {
+                let by = signer.split('+').next().unwrap_or_default();
+                format!("bundle {name}, sequence {sequence}, signed by {by}")
+            }
+            None if self.built_in => "the starter set".to_owned(),
+            None if self.promoted.is_some() => "a candidate".to_owned(),
+            None => "loaded from a folder".to_owned(),
+        };
+        match &self.promoted {
+            Some(Promoted { by, at }) => {
+                format!("{origin}, promoted by {by} at {}", crate::text::moment(*at))
+            }
+            None => origin,
+        }
+    }
 }
 
 /// One policy document.
@@ -26,8 +89,12 @@ pub(crate) struct Text {
 
 /// The documents, each under its name as a YAML comment, so that the output is YAML again.
 pub(crate) fn shown(shown: &Shown) -> String {
-    let origin = if shown.built_in { "the starter set" } else { "loaded from a folder" };
+    // The names in it come from elsewhere; a line break would end the comment.
+    let origin = crate::text::line(&shown.origin());
     let mut out = format!("# {} rules, {origin}, digest {}\n", shown.rules, shown.digest);
+    if let Some(candidate) = &shown.candidate {
+        let _ = writeln!(out, "# candidate {}", crate::text::line(candidate));
+    }
     for document in &shown.documents {
         let _ = write!(out, "---\n# {}\n{}", document.name, document.text);
         if !document.text.ends_with('\n') {

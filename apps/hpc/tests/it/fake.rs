@@ -325,6 +325,30 @@ impl rpc::policy_service_server::PolicyService for Api {
     async fn show(&self, request: Request<v1::ShowPolicyRequest>) -> Result<Response<Document>, Status> {
         self.one("policy", &request)
     }
+    async fn reload(&self, request: Request<v1::ReloadPolicyRequest>) -> Result<Response<Document>, Status> {
+        self.one("reload", &request)
+    }
+    async fn set_candidate(
+        &self,
+        request: Request<v1::SetCandidateRequest>,
+    ) -> Result<Response<Document>, Status> {
+        self.one("set_candidate", &request)
+    }
+    async fn show_candidate(
+        &self,
+        request: Request<v1::ShowCandidateRequest>,
+    ) -> Result<Response<Document>, Status> {
+        self.one("show_candidate", &request)
+    }
+    async fn clear_candidate(
+        &self,
+        request: Request<v1::ClearCandidateRequest>,
+    ) -> Result<Response<Document>, Status> {
+        self.one("clear_candidate", &request)
+    }
+    async fn promote(&self, request: Request<v1::PromoteRequest>) -> Result<Response<Document>, Status> {
+        self.one("promote", &request)
+    }
 }
 
 #[tonic::async_trait]

@@ -10,6 +10,7 @@
 )]
 
 mod audit;
+mod bundles;
 mod contexts;
 mod doctor;
 mod fake;
@@ -22,4 +23,6 @@ mod policies;
 mod policy_diff;
 mod policy_ways;
 mod remedies;
+mod replay;
+mod shadow;
 mod spending;

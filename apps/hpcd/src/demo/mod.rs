@@ -19,6 +19,8 @@ pub struct DemoOptions {
     pub request: Option<PathBuf>,
     /// Directory of policies; the starter set if `None`.
     pub policies: Option<PathBuf>,
+    /// Public keys of policy authors: with it policies are a signed bundle.
+    pub policy_key: Option<PathBuf>,
     /// Catalog of `sim-aws`; the built-in one if `None`.
     pub catalog: Option<PathBuf>,
     /// Seed of the simulated clouds.

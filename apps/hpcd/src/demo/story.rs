@@ -50,6 +50,7 @@ pub async fn run(options: DemoOptions, voice: &Voice) -> Result<Ending, HpcError
         data: options.data.clone(),
         seed: options.seed,
         policies: options.policies.clone(),
+        policy_key: options.policy_key.clone(),
         catalog: options.catalog.clone(),
         story: options.story.clone(),
         pace: Pace::Told,

@@ -62,9 +62,7 @@ impl Api {
 
     /// Asks policy a plain question.
     pub(crate) fn may(&self, caller: &Caller, kind: &str, id: &str, action: &str) -> Result<(), Status> {
-        let now = self.world.now();
-        hpc_broker::check(&self.broker().policies(), caller, Resource::new(kind, id), action, now)
-            .map_err(status)
+        self.broker().may(caller, Resource::new(kind, id), action).map_err(status)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hpc_auth::join::{JoinToken, NodeName};
+use hpc_policy::Resource;
 use hpc_rpc::grpc::control::v1::node_service_server::NodeService;
 use hpc_types::control::v1;
 use tonic::{Request, Response, Status};
@@ -34,12 +35,14 @@ impl NodeService for Api {
     ) -> Result<Response<v1::JoinTokenResponse>, Status> {
         let (caller, message) = self.open(request)?;
         let name = id(NodeName::parse(&message.node_name))?;
-        self.may(&caller, "node", &format!("node/{}", name.as_str()), "node.invite")?;
+        let node = Resource::new("node", format!("node/{}", name.as_str()));
+        let permitted = self.broker().permit(&caller, node, "node.invite").await.map_err(status)?;
         let life = match message.ttl {
             Some(ttl) => id(hpc_types::time::duration_from_proto(&ttl))?,
             None => TOKEN_LIFE,
         };
-        let (token, expires_at) = self.world.nodes.invite(&caller.name, name, life).await.map_err(status)?;
+        let (token, expires_at) =
+            self.world.nodes.invite_permitted(&caller.name, name, life, &permitted).await.map_err(status)?;
         Ok(Response::new(v1::JoinTokenResponse {
             token: token.encode().to_string(),
             expires_at: Some(id(hpc_types::time::to_proto(expires_at))?),

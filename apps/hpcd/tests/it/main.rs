@@ -10,6 +10,7 @@
 )]
 
 mod authzen;
+mod changes;
 mod costs;
 mod directory;
 mod nodes;
@@ -36,6 +37,7 @@ pub fn options(data: Option<&Path>) -> WorldOptions {
         data: data.map(Path::to_owned),
         seed: Some(7),
         policies: None,
+        policy_key: None,
         catalog: None,
         story: "none".to_owned(),
         pace: Pace::Told,

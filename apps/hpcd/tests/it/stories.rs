@@ -24,6 +24,7 @@ async fn tell(request: Option<&Path>, data: Option<&Path>, seed: u64) -> (Ending
     let options = DemoOptions {
         request: request.map(Path::to_owned),
         policies: None,
+        policy_key: None,
         catalog: None,
         seed: Some(seed),
         data: data.map(Path::to_owned),

@@ -41,9 +41,14 @@ impl<'a> Alone<'a> {
         &self.scope
     }
 
-    /// The requests on which it has its effect.
+    /// Cases that hold every request on which it has its effect, and perhaps others.
     pub(super) fn applies(&self) -> &[Facts<'a>] {
         &self.applies
+    }
+
+    /// What sets those on which it has its effect apart from the others.
+    pub(super) fn goals(&self) -> Vec<Goal<'a>> {
+        goals(&self.parts, self.wanted())
     }
 
     pub(super) fn into_findings(self) -> Vec<Finding> {
@@ -54,12 +59,16 @@ impl<'a> Alone<'a> {
         Truths::applying(self.rule.effect)
     }
 
-    fn whether_it_lives(&mut self, nothing: &Facts<'a>, budget: &Budget) {
-        let wanted = self.wanted();
-        let never = match self.rule.effect {
+    fn never(&self) -> &'static str {
+        match self.rule.effect {
             Effect::Allow => "so it never allows",
             Effect::Deny => "so it never denies",
-        };
+        }
+    }
+
+    fn whether_it_lives(&mut self, nothing: &Facts<'a>, budget: &Budget) {
+        let wanted = self.wanted();
+        let never = self.never();
         if self.scope.is_empty() {
             self.dead = true;
             let problem =
@@ -84,15 +93,16 @@ impl<'a> Alone<'a> {
             );
             return;
         }
-        self.applies = self.scope.iter().flat_map(|facts| cases(facts, &parts, budget)).collect();
-        if self.applies.is_empty() {
+        if !self.scope.iter().any(|facts| possible(facts, &parts, budget)) {
             self.dead = true;
             let core = self.core(&self.scope, wanted, budget);
             let problem = format!("{} on what the rule is about, {never}", exclusive(&core, wanted));
             let advice =
                 "make the conditions fit the rule's principals, resources and actions, or remove the rule";
             self.report_at(FindingKind::NeverApplies, &core, problem, advice);
+            return;
         }
+        self.applies = self.scope.iter().flat_map(|facts| cases(facts, &parts, budget)).collect();
     }
 
     /// A deny rule that is never true denies all the same where its conditions are unknown.
@@ -130,13 +140,26 @@ impl<'a> Alone<'a> {
             }
             goals.pop();
             let Condition::Any(alternatives) = part else { continue };
+            let mut lost = Vec::new();
             for alternative in alternatives {
                 goals.push(Goal::One(alternative, wanted));
                 if never(&goals) {
-                    found.push((FindingKind::DeadAlternative, alternative));
+                    lost.push((FindingKind::DeadAlternative, alternative));
                 }
                 goals.pop();
             }
+            if lost.len() == alternatives.len() {
+                // Each by itself, where all at once were too many to see through: then nothing is left of the rule.
+                self.dead = true;
+                let problem = format!(
+                    "{} has no alternative that fits the rest of the rule, {}",
+                    described(part),
+                    self.never()
+                );
+                let advice = "correct the alternatives, or remove the rule";
+                return self.report_at(FindingKind::NeverApplies, &[part], problem, advice);
+            }
+            found.extend(lost);
         }
         for (kind, condition) in found {
             let (says, advice) = match (kind, self.rule.effect) {

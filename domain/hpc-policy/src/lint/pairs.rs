@@ -81,7 +81,7 @@ impl<'a> Pairs<'a> {
             self.pairs += 1;
             let fits = (effect != rule.effect || covers(other, rule))
                 && example.is_met_by(other)
-                && alone.applies().iter().all(|facts| surely_applies(facts, other, budget));
+                && surely_applies(alone, other, budget);
             if fits {
                 found = Some(other_position);
                 return ControlFlow::Break(());
@@ -157,10 +157,12 @@ impl Example {
 /// Cases in which an example is looked for.
 const EXAMPLES_MAX: usize = 4;
 
-/// `other` applies, and its conditions come out so that it has its effect, on all of `facts`.
-fn surely_applies<'a>(facts: &Facts<'a>, other: &'a Rule, budget: &Budget) -> bool {
-    let fails = Goal::All(&other.conditions, Truths::applying(other.effect).others());
-    !may_be_outside(facts, other, budget) && !possible(facts, &[fails], budget)
+/// `other` has its effect on every request on which the rule has its own.
+fn surely_applies<'a>(alone: &Alone<'a>, other: &'a Rule, budget: &Budget) -> bool {
+    let mut goals = alone.goals();
+    goals.push(Goal::All(&other.conditions, Truths::applying(other.effect).others()));
+    let fails = |facts: &Facts<'a>| may_be_outside(facts, other, budget) || possible(facts, &goals, budget);
+    !alone.applies().iter().any(fails)
 }
 
 /// With `other`'s obligations and advice, `rule`'s add nothing.

@@ -21,10 +21,11 @@ pub(crate) enum Goal<'a> {
     All(&'a [Condition], Truths),
 }
 
-/// The cases in which all `goals` are reached: at most [`REASON_CASES_MAX`], the last of which may leave goals out.
+/// Few cases that hold every request for which all `goals` are reached. With many alternatives they are not all told apart,
+/// and hold other requests too.
 pub(crate) fn cases<'a>(facts: &Facts<'a>, goals: &[Goal<'a>], budget: &Budget) -> Vec<Facts<'a>> {
     let mut found = Vec::new();
-    let mut branches = REASON_CASES_MAX;
+    let mut branches = Branches { left: SPLIT_MAX, cut: false };
     let _ = explore(facts.clone(), goals.to_vec(), Vec::new(), budget, &mut branches, &mut |facts| {
         found.push(facts);
         ControlFlow::Continue(())
@@ -34,10 +35,24 @@ pub(crate) fn cases<'a>(facts: &Facts<'a>, goals: &[Goal<'a>], budget: &Budget) 
 
 /// Whether there may be a request for which all `goals` are reached. `false` is proved.
 pub(crate) fn possible<'a>(facts: &Facts<'a>, goals: &[Goal<'a>], budget: &Budget) -> bool {
-    let mut branches = REASON_CASES_MAX;
-    explore(facts.clone(), goals.to_vec(), Vec::new(), budget, &mut branches, &mut |_| ControlFlow::Break(()))
-        .is_break()
+    let mut branches = Branches { left: REASON_CASES_MAX, cut: false };
+    let found = explore(facts.clone(), goals.to_vec(), Vec::new(), budget, &mut branches, &mut |_| {
+        ControlFlow::Break(())
+    });
+    if branches.cut {
+        budget.note_cut();
+    }
+    found.is_break()
 }
+
+/// How many ways may still be gone into, and whether there were more.
+struct Branches {
+    left: usize,
+    cut: bool,
+}
+
+/// Ways that are told apart where cases are kept.
+const SPLIT_MAX: usize = 16;
 
 /// A choice between several lists of goals.
 type Choice<'a> = Vec<Vec<Goal<'a>>>;
@@ -48,7 +63,7 @@ fn explore<'a>(
     mut goals: Vec<Goal<'a>>,
     mut choices: Vec<Choice<'a>>,
     budget: &Budget,
-    branches: &mut usize,
+    branches: &mut Branches,
     visit: &mut impl FnMut(Facts<'a>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     loop {
@@ -74,11 +89,13 @@ fn explore<'a>(
             continue;
         }
         for way in choice {
-            if *branches == 0 || !budget.take(BRANCH_STEPS + facts.domains().count() as u64 * DOMAIN_STEPS) {
-                budget.note_cut();
+            if branches.left == 0
+                || !budget.take(BRANCH_STEPS + facts.domains().count() as u64 * DOMAIN_STEPS)
+            {
+                branches.cut = true;
                 return visit(facts);
             }
-            *branches -= 1;
+            branches.left -= 1;
             explore(facts.clone(), way, choices.clone(), budget, branches, visit)?;
         }
         return ControlFlow::Continue(());
@@ -157,4 +174,68 @@ fn list<'a>(
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::{EvaluationContext, Principal, Resource};
+    use crate::policy::parse_policy;
+    use crate::reason::OnlyBuiltIn;
+    use crate::value::Value;
+    use proptest::prelude::*;
+
+    fn conditions() -> impl Strategy<Value = String> {
+        let leaf =
+            (prop::sample::select(vec!["a", "b"]), prop::sample::select(vec!["eq", "lt", "ne"]), 0..2_i64)
+                .prop_map(|(name, op, value)| {
+                    format!("{{attribute: context.{name}, op: {op}, value: {value}}}")
+                });
+        leaf.prop_recursive(3, 10, 3, |inner| {
+            let list = prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.join(", "));
+            prop_oneof![
+                list.clone().prop_map(|parts| format!("{{all: [{parts}]}}")),
+                list.prop_map(|parts| format!("{{any: [{parts}]}}")),
+                inner.prop_map(|part| format!("{{not: {part}}}")),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever is wanted of nested conditions: where a request gives it, it is possible, and a case holds that request.
+        /// Over these few values it is also the other way round.
+        #[test]
+        fn what_a_request_gives_is_possible(first in conditions(), second in conditions()) {
+            let text = format!(
+                "apiVersion: policy.horizon.dev/v1\nkind: Policy\nmetadata: {{name: p}}\nspec:\n  principals: [{{type: any}}]\n  \
+                 resources: [{{type: t, id: t}}]\n  actions: [use]\n  effect: deny\n  conditions: [{first}, {second}]\n"
+            );
+            let policy = parse_policy(&text).unwrap();
+            let conditions = &policy.compiled()[0].conditions;
+            let values = [None, Some(Value::from(-1)), Some(0.into()), Some(1.into()), Some(2.into()), Some("x".into())];
+            let requests: Vec<EvaluationContext> = values
+                .iter()
+                .flat_map(|a| values.iter().map(move |b| (a, b)))
+                .map(|(a, b)| {
+                    let mut asked = EvaluationContext::new(Principal::user("u"), Resource::new("t", "t"), "use");
+                    for (name, value) in [("a", a), ("b", b)] {
+                        asked = value.iter().fold(asked, |asked, value| asked.with_attribute(name, value.clone()));
+                    }
+                    asked
+                })
+                .collect();
+            let budget = Budget::new(u64::MAX);
+            let facts = Facts::new(&OnlyBuiltIn);
+            for bits in 1..8_u8 {
+                let each = [(1, Truths::TRUE), (2, Truths::FALSE), (4, Truths::UNKNOWN)];
+                let wanted = each.into_iter().filter(|(bit, _)| bits & bit != 0).fold(Truths::NONE, |all, (_, one)| all.or(one));
+                let given = requests.iter().any(|asked| wanted.includes(crate::condition::all(conditions, asked)));
+                let goals = [Goal::All(conditions, wanted)];
+                let found = possible(&facts, &goals, &budget);
+                prop_assert!(found || !given, "{:?} {}", wanted, text);
+                prop_assert!(found == given || budget.was_cut(), "{:?} {}", wanted, text);
+                prop_assert!(!given || !cases(&facts, &goals, &budget).is_empty());
+            }
+        }
+    }
 }

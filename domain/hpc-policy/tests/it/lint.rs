@@ -157,6 +157,32 @@ fn what_may_hold_together_is_not_reported() {
 }
 
 #[test]
+fn two_attributes_are_compared_either_way_round() {
+    let pair = |left: &str, right: &str| {
+        let (one, other) = ("context.a", "context.b");
+        format!(
+            "{{attribute: {one}, op: {left}, value_from: {other}}}, {{attribute: {other}, op: {right}, value_from: {one}}}"
+        )
+    };
+    for (left, right, expected) in [
+        ("lt", "gt", vec![NeedlessCondition]),
+        ("lt", "gte", vec![NeedlessCondition]),
+        // `a <= b` says nothing new beside `b > a`.
+        ("lte", "gt", vec![NeedlessCondition]),
+        ("lte", "lte", vec![]),
+        ("lt", "lt", vec![Contradictory]),
+        ("lt", "lte", vec![Contradictory]),
+        ("gt", "gte", vec![Contradictory]),
+        ("eq", "eq", vec![NeedlessCondition]),
+        ("eq", "ne", vec![Contradictory]),
+        ("in", "in", vec![]),
+        ("starts_with", "starts_with", vec![]),
+    ] {
+        assert_eq!(alone("allow", &pair(left, right)), expected, "{left} {right}");
+    }
+}
+
+#[test]
 fn the_conditions_at_fault_are_named() {
     let conditions =
         on("context.a", &["op: exists", "op: lt, value: 3", "op: ne, value: 2", "op: gt, value: 5"]);

@@ -241,7 +241,47 @@ pub struct LeafIndices {
 pub struct CheckpointRequest {}
 /// Asks for the policy in force.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ShowPolicyRequest {}
+pub struct ShowPolicyRequest {
+    /// Only what is in force and where it comes from, without the texts.
+    #[prost(bool, tag = "1")]
+    pub without_documents: bool,
+}
+/// Asks to take the policies from their source now.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReloadPolicyRequest {}
+/// One policy document.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyDocument {
+    /// Its name; of a set, each name stands for one document.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its YAML text.
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+}
+/// Names policies to try: documents, or a signed bundle.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetCandidateRequest {
+    /// The documents.
+    #[prost(message, repeated, tag = "1")]
+    pub documents: ::prost::alloc::vec::Vec<PolicyDocument>,
+    /// The bundle, empty with documents.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub bundle: ::prost::bytes::Bytes,
+}
+/// Asks how the candidate compares.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowCandidateRequest {}
+/// Ends the trial.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClearCandidateRequest {}
+/// Puts the candidate in force.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PromoteRequest {
+    /// The digest of the very candidate that was looked at: 64 hex digits.
+    #[prost(string, tag = "1")]
+    pub digest: ::prost::alloc::string::String,
+}
 /// A node asks to be let in.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]

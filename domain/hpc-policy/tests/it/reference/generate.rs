@@ -263,7 +263,7 @@ fn value(choices: &mut Choices, kind: Kind) -> Datum {
 
 /// Often the very edge of a window, or a second before.
 fn moment(choices: &mut Choices) -> i64 {
-    MONDAY + (choices.below(256) * 90 * 60) as i64 + [0, 0, -1, 59][choices.below(4)]
+    MONDAY + (choices.below(128) * 180 * 60) as i64 + [0, 0, -1, 59][choices.below(4)]
 }
 
 const VERSIONS: [&str; 9] =
@@ -307,7 +307,7 @@ fn leaf(choices: &mut Choices, roles_count: bool) -> Condition {
                 },
                 from,
                 to: if from == to { 24 * 60 } else { to },
-                offset_minutes: [0, 60, 330, -480, 840, -840][choices.below(6)],
+                offset_minutes: [0, 0, 180, -180, 330, -480, 840, -840][choices.below(8)],
             })
         }
         "semver" => Test::Semver(choices.some(2, |choices| Comparator {

@@ -26,6 +26,7 @@ pub fn options(data: PathBuf, story: &str, pace: Pace) -> WorldOptions {
         data: Some(data),
         seed: Some(7),
         policies: None,
+        policy_key: None,
         catalog: None,
         story: story.to_owned(),
         pace,

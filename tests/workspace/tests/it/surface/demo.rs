@@ -23,6 +23,7 @@ fn child() {
     let options = DemoOptions {
         request: path(REQUEST),
         policies: path(POLICIES),
+        policy_key: None,
         catalog: path(CATALOG),
         seed: std::env::var(SEED).ok().map(|text| text.parse().unwrap()),
         data: path(DATA),

@@ -53,6 +53,7 @@ pub fn options(data: &Path) -> WorldOptions {
         data: Some(data.to_owned()),
         seed: Some(7),
         policies: None,
+        policy_key: None,
         catalog: None,
         story: "none".to_owned(),
         pace: Pace::Wall,
