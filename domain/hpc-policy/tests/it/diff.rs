@@ -1,7 +1,7 @@
 //! Comparisons of two sets: what is reported is real, and what a complete report leaves out is not there.
 
 use hpc_policy::{
-    Decision, Direction, EvaluationContext, PolicySet, Value, Verdict, diff, parse_cases, run_cases,
+    Coverage, Decision, Direction, EvaluationContext, PolicySet, Value, Verdict, diff, parse_cases, run_cases,
 };
 use proptest::prelude::*;
 
@@ -171,4 +171,39 @@ fn every_truth_of_every_comparison_is_reached() {
     // Only a missing attribute is absent.
     let absent = conditions("{attribute: context.a, op: exists, value: false}".to_owned());
     assert_eq!(diff(&random::set(&[rule("allow", &absent)]), &nothing).flips.len(), 1);
+}
+
+#[test]
+fn a_change_of_groups_and_roles_is_a_change_of_the_rules_for_them() {
+    let policy = "apiVersion: policy.horizon.dev/v1\nkind: Policy\nmetadata: {name: p}\nspec:\n  rules:\n    - {name: night, effect: \
+                  allow, principals: [{type: group, value: night}], resources: [{type: gpu, pattern: \"**\"}], actions: [use]}\n    - \
+                  {name: users, effect: allow, principals: [{type: role, value: user}], resources: [{type: job, pattern: \"**\"}], \
+                  actions: [use]}\n";
+    let set = |member: &str, role: &str| {
+        let groups = format!(
+            "apiVersion: policy.horizon.dev/v1\nkind: PolicyGroups\nmetadata: {{name: g}}\nspec:\n  groups: [{{name: night, members: \
+             [{{type: user, value: ann}}, {{type: user, value: {member}}}]}}]\n  roles: [{{name: {role}, includes: [user]}}]\n"
+        );
+        PolicySet::parse_documents([("p.yaml", policy), ("g.yaml", &groups)]).unwrap()
+    };
+    let report = diff(&set("bob", "lead"), &set("eve", "boss"));
+    assert!(report.is_complete());
+    let seen: Vec<(Direction, &str, Vec<String>)> = report
+        .flips
+        .iter()
+        .map(|group| {
+            let principal = group.example.question.context().principal();
+            (group.direction, principal.id(), principal.roles().to_vec())
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Direction::DenyToAllow, "eve", vec![]),
+            (Direction::DenyToAllow, "other", vec!["boss".to_owned()]),
+            (Direction::AllowToDeny, "bob", vec![]),
+            (Direction::AllowToDeny, "other", vec!["lead".to_owned()]),
+        ]
+    );
+    assert_eq!(diff(&set("bob", "lead"), &set("bob", "lead")).coverage, Coverage::Complete { tried: 0 });
 }
