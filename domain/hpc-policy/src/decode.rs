@@ -302,6 +302,9 @@ pub(crate) fn distance(left: &str, right: &str) -> usize {
     if left.len() > 32 || right.len() > 32 {
         return usize::MAX;
     }
+    // Paths mostly begin alike, and what is alike at the start costs no edits.
+    let alike = left.bytes().zip(right.bytes()).take_while(|(a, b)| a == b && a.is_ascii()).count();
+    let (left, right) = (left.get(alike..).unwrap_or(left), right.get(alike..).unwrap_or(right));
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (line, a) in left.chars().enumerate() {
@@ -350,6 +353,10 @@ mod tests {
         assert_eq!(distance("pattern", "patern"), 1);
         assert_eq!(distance("effect", "efect"), 1);
         assert_eq!(distance("value", "values"), 1);
-        assert_eq!(distance("abc", ""), 3);
+        assert_eq!(distance("context.huors", "context.hours"), 2);
+        assert_eq!(distance("context.hour", "context.hours"), 1);
+        assert_eq!(distance("fäb", "fäbe"), 1);
+        assert_eq!(distance("same", "same"), 0);
+        assert!(distance("abc", "") > 2 && distance("abcdef", "uvwxyz") > 2);
     }
 }

@@ -188,7 +188,7 @@ impl Schema {
         self.actions.iter().map(|(name, types)| (name.as_str(), types.as_slice()))
     }
 
-    /// All obligations that whoever enforces decisions honours, ordered. Empty if no document declares obligations: then
+    /// All obligations that whoever enforces decisions honours, ordered; one that is a list may be given as one text. Empty if no document declares obligations: then
     /// policies may give any.
     pub fn obligations(&self) -> impl Iterator<Item = (&str, &AttributeType)> {
         self.obligations.iter().map(|(name, kind)| (name.as_str(), kind))
