@@ -1,7 +1,5 @@
 //! Every operator with every type of a schema, held against what the evaluator says; and schemas that are broken or large.
 
-use std::time::{Duration, Instant};
-
 use hpc_policy::limits::{SCHEMA_ACTIONS_MAX, SCHEMA_ATTRIBUTES_MAX, SCHEMA_MISTAKES_MAX};
 use hpc_policy::{EvaluationContext, PolicySet, Value};
 
@@ -241,9 +239,6 @@ fn one_text_is_a_list_of_one_in_an_obligation() {
     }
 }
 
-/// Time that the checks below may take in a debug build beside others; what they guard against takes minutes.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 #[test]
 fn looking_for_mistakes_ends_with_the_limit_in_however_many_documents() {
     let attributes: Vec<String> = (0..SCHEMA_ATTRIBUTES_MAX)
@@ -263,9 +258,7 @@ fn looking_for_mistakes_ends_with_the_limit_in_however_many_documents() {
         .collect();
     let mut documents: Vec<(&str, &str)> = vec![("s.yaml", &schema)];
     documents.extend(policies.iter().map(|(name, text)| (&**name, &**text)));
-    let started = Instant::now();
     assert_eq!(load(&documents).unwrap_err().len(), SCHEMA_MISTAKES_MAX);
-    assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
 }
 
 #[test]
@@ -297,8 +290,6 @@ fn many_types_of_many_actions_are_no_product() {
         documents.extend(schemas.iter().map(|(name, text)| (&**name, &**text)));
         load(&documents)
     };
-    let started = Instant::now();
     assert!(of(0).is_ok());
     assert_eq!(of(500).unwrap_err().len(), SCHEMA_MISTAKES_MAX);
-    assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
 }

@@ -84,7 +84,7 @@ async fn the_same_key_twice() {
         ("\"id\":\"alice\"", "\"id\":\"bob\",\"id\":\"alice\""),
         ("\"id\":\"alice\"", "\"id\":\"bob\",\"\\u0069d\":\"alice\""),
         ("\"name\":\"read\"", "\"name\":\"read\",\"properties\":{\"soft\":true,\"soft\":false}"),
-        ("{\"action\"", "{\"x\":{\"a\":1,\"a\":1},\"action\""),
+        ("\"resource\":", "\"x\":{\"a\":1,\"a\":1},\"resource\":"),
     ] {
         let body = good.replace(from, to);
         assert_ne!(body, good, "{from}");
