@@ -70,3 +70,30 @@ fn beside_cedar(report: Report, rules: usize, ours: &Samples, bench: &Bench) -> 
         .ratio(faster)
         .goal("cedar/ours>=1000", faster >= 1_000.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use hpc_policy::{EvaluationContext, Principal};
+
+    use super::*;
+
+    #[test]
+    fn no_decision_allocates() {
+        for spread in Spread::ALL {
+            for rules in [1, 20, 2_000] {
+                assert_eq!(allocations(rules, spread).unwrap(), 0, "{spread:?}, {rules} rules");
+            }
+            // A refusal, too, and one that reads every rule.
+            let (set, asked) = (policy_set(2_000, spread).unwrap(), question(1_000, spread));
+            let stranger =
+                EvaluationContext::new(Principal::user("eve"), asked.resource().clone(), asked.action());
+            let late = asked.with_attribute("context.hours", 100);
+            for context in [stranger, late] {
+                let counted = allocation_counter::measure(|| {
+                    assert!(!set.decide(std::hint::black_box(&context)).is_allowed());
+                });
+                assert_eq!(counted.count_total, 0, "{spread:?}");
+            }
+        }
+    }
+}
