@@ -220,16 +220,23 @@ impl Leaf {
 
     /// The other attribute that this compares with, if any.
     pub(crate) fn operand_path(&self) -> Option<&AttributePath> {
-        match &self.test {
-            Test::Equal { operand, .. }
-            | Test::Order { operand, .. }
-            | Test::In { operand, .. }
-            | Test::Contains(operand)
-            | Test::StartsWith(operand)
-            | Test::EndsWith(operand) => match operand {
-                Operand::Attribute(path) => Some(path),
-                Operand::Literal(_) => None,
-            },
+        match self.test.operand() {
+            Some(Operand::Attribute(path)) => Some(path),
+            Some(Operand::Literal(_)) | None => None,
+        }
+    }
+}
+
+impl Test {
+    /// The right-hand side that may be another attribute; `None` for tests that take a literal only.
+    pub(crate) fn operand(&self) -> Option<&Operand> {
+        match self {
+            Self::Equal { operand, .. }
+            | Self::Order { operand, .. }
+            | Self::In { operand, .. }
+            | Self::Contains(operand)
+            | Self::StartsWith(operand)
+            | Self::EndsWith(operand) => Some(operand),
             _ => None,
         }
     }

@@ -48,7 +48,7 @@ impl<'a> Checker<'a> {
             let problem = format!("`{}` is for {need}, and `{}` is {kind}", leaf.operator, leaf.path);
             return impossible(leaf.at.operator, problem);
         }
-        let literal = match operand(&leaf.test) {
+        let literal = match leaf.test.operand() {
             Some(Operand::Attribute(path)) => {
                 let Some(other) = self.declared(leaf, path, leaf.at.operand)? else { return Ok(()) };
                 let listed = match leaf.test {
@@ -106,7 +106,7 @@ impl<'a> Checker<'a> {
             ScalarType::Boolean => [true, false].into_iter().any(|flag| holds(&flag.into())),
             // The truth of a comparison of integers only changes at its own limits.
             ScalarType::Integer => {
-                let limits = match (&leaf.test, operand(&leaf.test)) {
+                let limits = match (&leaf.test, leaf.test.operand()) {
                     (Test::Range { min, max }, _) => vec![*min, *max],
                     (_, Some(Operand::Literal(Value::List(items)))) => {
                         items.iter().filter_map(integer).collect()
@@ -170,18 +170,6 @@ fn needed(test: &Test, kind: &AttributeType) -> Option<&'static str> {
         Test::Range { .. } => (one_of(&[Integer]), "integers"),
     };
     (!usable).then_some(need)
-}
-
-fn operand(test: &Test) -> Option<&Operand> {
-    match test {
-        Test::Equal { operand, .. }
-        | Test::Order { operand, .. }
-        | Test::In { operand, .. }
-        | Test::Contains(operand)
-        | Test::StartsWith(operand)
-        | Test::EndsWith(operand) => Some(operand),
-        _ => None,
-    }
 }
 
 fn integer(value: &Value) -> Option<i64> {

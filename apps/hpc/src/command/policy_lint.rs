@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use hpc_error::{HpcError, codes};
+use hpc_error::HpcError;
 use hpc_policy::{PolicySet, Severity, lint};
 
-use super::policy::{collect, contents, invalid, is_table};
+use super::policy::{invalid, load};
 use crate::args::{Format, Level};
 use crate::output::Screen;
 use crate::render::lint::findings;
@@ -13,15 +13,7 @@ use crate::text;
 
 /// Ends with 0 if nothing was found and with 1 if something was.
 pub(super) fn run(paths: &[PathBuf], level: Level, screen: &mut Screen<'_>) -> Result<u8, HpcError> {
-    let mut documents = Vec::new();
-    for path in collect(paths)?.iter().filter(|path| !is_table(path)) {
-        documents.push((path.display().to_string(), contents(path)?));
-    }
-    if documents.is_empty() {
-        let message = "no policies: name a folder or files that end in .yaml";
-        return Err(HpcError::coded(&codes::USG_FILE_MISSING, message));
-    }
-    let set = PolicySet::parse_documents(documents).map_err(|mistakes| invalid(&mistakes))?;
+    let set = PolicySet::parse_documents(load(paths)?).map_err(|mistakes| invalid(&mistakes))?;
     let mut report = lint(&set);
     let least = match level {
         Level::Hint => Severity::Hint,

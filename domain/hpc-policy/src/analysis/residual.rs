@@ -3,7 +3,7 @@
 //! What is known is evaluated, the rest stays: a [`Residual`] is what a condition still asks. Under any request that
 //! fills in the rest it has the truth that the condition itself has.
 
-use crate::condition::{Condition, Leaf, Operand, Test, Truth};
+use crate::condition::{Condition, Leaf, Test, Truth};
 use crate::context::EvaluationContext;
 use crate::path::AttributePath;
 
@@ -224,16 +224,7 @@ fn comparison(leaf: &Leaf, facts: &Facts<'_>) -> String {
         Some((view, false)) if !(facts.open)(path) => Some(view.to_seen()),
         _ => None,
     };
-    let operand = match &leaf.test {
-        Test::Equal { operand, .. }
-        | Test::Order { operand, .. }
-        | Test::In { operand, .. }
-        | Test::Contains(operand)
-        | Test::StartsWith(operand)
-        | Test::EndsWith(operand) => Some(operand),
-        _ => None,
-    };
-    if let Some(Operand::Attribute(path)) = operand
+    if let Some(path) = leaf.operand_path()
         && let Some(value) = known(path)
         && let Some(front) = leaf.text.strip_suffix(&*leaf.want)
     {
