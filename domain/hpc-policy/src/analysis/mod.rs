@@ -42,6 +42,7 @@
 //! standing. An allow that can still come true is a way; a deny that can still apply to somebody who is meant is listed with
 //! it. Only a deny that surely covers all who are meant, and surely applies, closes a way.
 
+mod against;
 mod attributes;
 mod cover;
 mod diff;

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use crate::analysis::against::{Against, Cover, against};
 use crate::analysis::cover::{resource_covers, resources_meet, text_covers};
 use crate::analysis::known::Known;
 use crate::analysis::report::RulePlace;
 use crate::analysis::residual::{Facts, Truths, residual};
 use crate::analysis::sides::texts_meet;
-use crate::analysis::ways::{Denial, ResourceAnswer, WayTo, WhatCan};
+use crate::analysis::ways::{ResourceAnswer, WayTo, WhatCan};
 use crate::analysis::words::Shape;
 use crate::context::{EvaluationContext, Principal, Resource};
 use crate::error::PolicyError;
-use crate::limits::{EXACT_MAX, WAY_DENIALS_MAX, WAYS_MAX};
+use crate::limits::{EXACT_MAX, WAYS_MAX};
 use crate::path::{AttributePath, Source};
 use crate::rule::{Effect, ResourceMatch, Rule, Text};
 use crate::set::PolicySet;
@@ -116,48 +117,23 @@ fn way(
     if !conditions.possible().any_of(Truths::TRUE) {
         return;
     }
-    let applies = Truths::TRUE.or(Truths::UNKNOWN);
-    let mut unless = Vec::new();
-    let mut unless_omitted = 0;
-    let mut closed_by = None;
-    for deny in denies {
+    let Against { unless, omitted: unless_omitted, closed } = against(denies, &facts, |deny| {
         let resources: Vec<&ResourceMatch> =
             deny.resources.iter().filter(|entry| resources_meet(entry, resource)).collect();
         let meets = |own: &&Text| rule.actions.iter().any(|other| texts_meet(own, other, b'.', Shape::Name));
         let actions: Vec<&Text> = deny.actions.iter().filter(meets).collect();
         if resources.is_empty() || actions.is_empty() {
-            continue;
+            return None;
         }
-        let against = residual(&deny.conditions, &facts);
-        let possible = against.possible();
-        if !possible.any_of(applies) {
-            continue;
-        }
-        let surely_covers = resources.iter().any(|entry| resource_covers(entry, resource))
+        let all = resources.iter().any(|entry| resource_covers(entry, resource))
             && rule.actions.iter().all(|own| actions.iter().any(|other| text_covers(other, own)));
-        let closes = surely_covers && possible.within(applies);
-        if !closes && unless.len() >= WAY_DENIALS_MAX {
-            unless_omitted += 1;
-            continue;
+        if all {
+            return Some(Cover::All);
         }
-        let over = if surely_covers {
-            Vec::new()
-        } else {
-            let actions: Vec<String> = actions.iter().map(|text| format!("`{text}`")).collect();
-            resources.iter().map(|entry| format!("{} on {entry}", actions.join(", "))).collect()
-        };
-        let conditions = if possible.within(applies) { Vec::new() } else { against.words(&facts) };
-        let denial = Denial { rule: RulePlace::of(deny), over, conditions };
-        if closes {
-            closed_by = Some(denial);
-            break;
-        }
-        unless.push(denial);
-    }
-    let closed = closed_by.is_some();
-    if let Some(denial) = closed_by {
-        (unless, unless_omitted) = (vec![denial], 0);
-    }
+        let actions: Vec<String> = actions.iter().map(|text| format!("`{text}`")).collect();
+        let over = resources.iter().map(|entry| format!("{} on {entry}", actions.join(", "))).collect();
+        Some(Cover::Part(over))
+    });
     let (list, omitted) = match closed {
         true => (&mut answer.closed, &mut answer.closed_omitted),
         false => (&mut answer.ways, &mut answer.ways_omitted),

@@ -1,13 +1,14 @@
 //! Who can do one thing.
 
+use crate::analysis::against::{Against, Cover, against};
 use crate::analysis::cover::{covers, excludes};
 use crate::analysis::known::Known;
 use crate::analysis::report::RulePlace;
 use crate::analysis::residual::{Facts, Truths, residual};
-use crate::analysis::ways::{Denial, SubjectAnswer, WayIn, WhoCan};
+use crate::analysis::ways::{SubjectAnswer, WayIn, WhoCan};
 use crate::context::{EvaluationContext, Principal, PrincipalKind, Resource};
 use crate::error::PolicyError;
-use crate::limits::{EXACT_MAX, SEEN_ITEMS_MAX, WAY_DENIALS_MAX, WAYS_MAX};
+use crate::limits::{EXACT_MAX, SEEN_ITEMS_MAX, WAYS_MAX};
 use crate::path::{AttributePath, Source};
 use crate::rule::{Effect, PrincipalMatch, Rule, Text};
 use crate::set::PolicySet;
@@ -106,40 +107,12 @@ fn way(
     if !conditions.possible().any_of(Truths::TRUE) {
         return;
     }
-    let applies = Truths::TRUE.or(Truths::UNKNOWN);
-    let mut unless = Vec::new();
-    let mut unless_omitted = 0;
-    let mut closed_by = None;
-    for deny in denies {
+    let Against { unless, omitted: unless_omitted, closed } = against(denies, &facts, |deny| {
         let mut entries = deny.principals.iter().filter(|entry| !excludes(entry, who)).peekable();
-        if entries.peek().is_none() {
-            continue;
-        }
-        let against = residual(&deny.conditions, &facts);
-        let possible = against.possible();
-        if !possible.any_of(applies) {
-            continue;
-        }
-        let surely_covers = deny.principals.iter().any(|entry| covers(entry, who));
-        let closes = surely_covers && possible.within(applies);
-        if !closes && unless.len() >= WAY_DENIALS_MAX {
-            unless_omitted += 1;
-            continue;
-        }
-        let over = if surely_covers { Vec::new() } else { entries.map(ToString::to_string).collect() };
-        // Where it is known that it cannot be judged it denies, as where it holds.
-        let conditions = if possible.within(applies) { Vec::new() } else { against.words(&facts) };
-        let denial = Denial { rule: RulePlace::of(deny), over, conditions };
-        if closes {
-            closed_by = Some(denial);
-            break;
-        }
-        unless.push(denial);
-    }
-    let closed = closed_by.is_some();
-    if let Some(denial) = closed_by {
-        (unless, unless_omitted) = (vec![denial], 0);
-    }
+        entries.peek()?;
+        let all = deny.principals.iter().any(|entry| covers(entry, who));
+        Some(if all { Cover::All } else { Cover::Part(entries.map(ToString::to_string).collect()) })
+    });
     let (list, omitted) = match closed {
         true => (&mut answer.closed, &mut answer.closed_omitted),
         false => (&mut answer.ways, &mut answer.ways_omitted),

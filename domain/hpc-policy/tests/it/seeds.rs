@@ -7,6 +7,7 @@ use hpc_policy::{PolicyError, PolicySet, parse_cases};
 use proptest::prelude::*;
 
 use super::policy;
+use super::reference::OPERATORS;
 
 fn seeds() -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/parse");
@@ -34,26 +35,7 @@ fn every_seed_is_good_and_every_operator_and_kind_has_one() {
     for (name, text) in &seeds {
         read(text).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
     }
-    let operators = [
-        "eq",
-        "ne",
-        "gt",
-        "gte",
-        "lt",
-        "lte",
-        "in",
-        "not_in",
-        "contains",
-        "starts_with",
-        "ends_with",
-        "glob",
-        "exists",
-        "cidr",
-        "time_window",
-        "semver",
-        "range",
-    ];
-    for operator in operators {
+    for operator in OPERATORS {
         let text = &seeds[&format!("op-{operator}")];
         assert!(
             text.contains(&format!("op: {operator},")) || text.contains(&format!("op: {operator}}}")),

@@ -17,7 +17,8 @@ use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use generate::{Choices, OPERATORS};
+use generate::Choices;
+pub(crate) use generate::OPERATORS;
 use model::{Condition, Datum, Name, Request, Right, Rule, Test, Who, World};
 
 type Tally = BTreeMap<String, usize>;
