@@ -131,24 +131,34 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_short_way_is_the_long_way(
-        rules in prop::collection::vec((prop::bool::weighted(0.4), scope(), prop::collection::vec(condition(), 0..4)), 9..30),
+        rules in prop::collection::vec(
+            ((prop::bool::weighted(0.5), prop::bool::weighted(0.1)), scope(), prop::collection::vec(condition(), 1..4)),
+            40..80,
+        ),
+        base in prop::bool::weighted(0.7),
         first in prop::collection::vec(prop::option::weighted(0.8, (value(), any::<bool>())), 3),
         others in prop::collection::vec((3..PATHS, value(), any::<bool>()), 0..8),
         (x, with_now) in (prop::option::of(value()), any::<bool>()),
         (bob, role, spiffe, other_id) in any::<(bool, bool, bool, bool)>(),
     ) {
         let mut text = "apiVersion: policy.horizon.dev/v1\nkind: Policy\nmetadata: {name: p}\nspec:\n  rules:\n".to_owned();
-        for (number, (deny, scope, conditions)) in rules.iter().enumerate() {
+        if base {
+            let all = "principals: [{type: any}], resources: [{type: \"*\", pattern: \"**\"}], actions: [\"**\"]";
+            text.push_str(&format!("    - {{name: base, effect: allow, {all}}}\n"));
+        }
+        for (number, ((deny, alive), scope, conditions)) in rules.iter().enumerate() {
             let effect = if *deny { "deny" } else { "allow" };
-            let conditions = match conditions.is_empty() {
-                true => String::new(),
-                false => format!(", conditions: [{}]", conditions.join(", ")),
-            };
-            text.push_str(&format!("    - {{name: r{number}, effect: {effect}, {scope}{conditions}}}\n"));
+            let mut conditions = conditions.clone();
+            if !alive {
+                // Most rules never hold, so that each of the others can change the verdict by itself.
+                conditions.push("{attribute: principal.type, op: eq, value: agent}".to_owned());
+            }
+            let conditions = conditions.join(", ");
+            text.push_str(&format!("    - {{name: r{number}, effect: {effect}, {scope}, conditions: [{conditions}]}}\n"));
         }
         let many: Vec<String> = (0..70).map(|n| format!("{{type: user, value: u{n}}}")).chain(["{type: role, value: r9}".to_owned()]).collect();
         let groups = GROUPS.replace("MANY", &many.join(", "));
