@@ -26,9 +26,12 @@ mod config;
 mod disk;
 mod error;
 mod examine;
+mod ids;
 mod lock;
 mod log;
 mod map;
+mod publisher;
+mod segment;
 mod shared;
 mod tail;
 mod verify;
@@ -37,7 +40,7 @@ mod writer;
 pub use config::{Config, GROUP_BYTES_MAX, PENDING_BYTES_MAX, PENDING_ENTRIES_MAX, TAIL_BYTES_MAX};
 pub use error::DirError;
 pub use log::FileAuditLog;
-pub use tail::TornTail;
+pub use segment::TornTail;
 pub use verify::{Against, DirReport, Progress, check_dir, verify_dir, visit_dir};
 
 #[cfg(test)]
