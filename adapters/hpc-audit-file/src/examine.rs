@@ -65,6 +65,7 @@ pub(crate) fn examine(root: &Path, visit: impl FnMut(u64, &Entry)) -> Result<Exa
 
     let edge = Edge {
         size: walk.range.size(),
+        root: walk.range.root(),
         rows: walk.rows,
         pending_start: walk.pending_start,
         pending: walk.pending,
