@@ -26,6 +26,7 @@ mod config;
 mod disk;
 mod error;
 mod examine;
+mod head;
 #[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the writer and the readers use it next"))]
 mod index;
 mod lock;
