@@ -100,6 +100,13 @@ impl MemoryAuditLog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn sign(&self, state: &State) -> Result<SignedCheckpoint, AuditError> {
+        let origin = self.signer.verifier_key().name().to_owned();
+        Checkpoint { origin, size: state.tree.len(), root: state.tree.root(), extensions: Vec::new() }
+            .sign(&self.signer)
+            .map_err(damaged)
+    }
+
     fn receipt(&self, recorded: &Recorded, repeated: bool) -> Receipt {
         Receipt {
             log: self.signer.verifier_key().name().to_owned(),
@@ -167,10 +174,11 @@ impl AuditLog for MemoryAuditLog {
         if !state.writable {
             return Err(AuditError::Unwritable { reason: "switched off".to_owned() });
         }
-        let origin = self.signer.verifier_key().name().to_owned();
-        Checkpoint { origin, size: state.tree.len(), root: state.tree.root(), extensions: Vec::new() }
-            .sign(&self.signer)
-            .map_err(damaged)
+        self.sign(&state)
+    }
+
+    async fn head(&self) -> Result<SignedCheckpoint, AuditError> {
+        self.sign(&self.state())
     }
 
     async fn entries(&self, start: u64, limit: usize) -> Result<Vec<Recorded>, AuditError> {
@@ -290,6 +298,7 @@ mod tests {
         assert!(matches!(log.append(vec![entry(2)]).await, Err(AuditError::Unwritable { .. })));
         assert!(matches!(log.checkpoint().await, Err(AuditError::Unwritable { .. })));
         assert_eq!(log.entries(0, 10).await.unwrap().len(), 1);
+        assert_eq!(log.head().await.unwrap().checkpoint().size, 1);
         log.set_writable(true);
         assert_eq!(log.append(vec![entry(2)]).await.unwrap()[0].index, 1);
     }
