@@ -26,7 +26,10 @@ mod config;
 mod disk;
 mod error;
 mod examine;
+mod head;
 mod ids;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the writer and the readers use it next"))]
+mod index;
 mod lock;
 mod log;
 mod map;
@@ -39,6 +42,7 @@ mod writer;
 
 pub use config::{Config, GROUP_BYTES_MAX, PENDING_BYTES_MAX, PENDING_ENTRIES_MAX, TAIL_BYTES_MAX};
 pub use error::DirError;
+pub use index::IndexReport;
 pub use log::FileAuditLog;
 pub use segment::TornTail;
 pub use verify::{Against, DirReport, Progress, check_dir, verify_dir, visit_dir};

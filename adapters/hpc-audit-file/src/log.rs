@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use hpc_audit::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditError, AuditLog, Checkpoint, ConsistencyProof,
-    ENTRIES_LIMIT_MAX, Entry, InclusionProof, PROFILE, Receipt, Recorded, Search, SearchPage,
-    SignedCheckpoint, VerifierKey,
+    ENTRIES_LIMIT_MAX, Entry, InclusionProof, PROFILE, Receipt, Recorded, SEARCH_SCAN_MAX, Search,
+    SearchPage, SignedCheckpoint, VerifierKey,
 };
 use hpc_crypto::merkle::ProofPlan;
 use hpc_crypto::note::{NoteSigner, SignedNote};
@@ -32,7 +32,7 @@ use crate::{Against, Config, DirError};
 /// | --- | --- |
 /// | append | one write and one fsync for all calls that wait at that moment; tiles are written meanwhile |
 /// | checkpoint | writes the tiles since the last one, makes them durable together, then the checkpoint |
-/// | head | a signature |
+/// | head | one signature for all that ask at one size; nothing is written |
 /// | proofs, entries | from memory for the newest, otherwise one to four tiles of 8 KiB or one bundle |
 /// | search | reads the bundles it covers |
 /// | memory | about 50 bytes for each entry, and the entries in the tail, at most 64 MiB and about 120 bytes for each |
@@ -102,17 +102,6 @@ impl FileAuditLog {
         let (sender, receiver) = mpsc::channel(config.queue_max.max(1));
         let thread = start("audit-writer", move || writer.run(receiver))?;
         Ok(Self { shared, key, commands: Some(sender), thread: Mutex::new(Some(thread)) })
-    }
-
-    /// A checkpoint over every entry acknowledged before the call, signed by the log and not published: nothing is written,
-    /// and the checkpoint in the folder may be an older one. Tiles up to its size come with a later publication.
-    ///
-    /// It costs a signature, and nothing when the log has not grown since the last one.
-    ///
-    /// # Errors
-    /// Only [`AuditError::Backend`].
-    pub async fn head(&self) -> Result<SignedCheckpoint, AuditError> {
-        self.shared.head()
     }
 
     /// Signs everything, tidies the tail, and lets go of the folder. Afterwards reading still works.
@@ -191,6 +180,10 @@ impl AuditLog for FileAuditLog {
         self.ask(|reply| Command::Checkpoint { reply }, || AuditError::Closed).await
     }
 
+    async fn head(&self) -> Result<SignedCheckpoint, AuditError> {
+        self.shared.head()
+    }
+
     async fn entries(&self, start: u64, limit: usize) -> Result<Vec<Recorded>, AuditError> {
         if limit == 0 || limit > ENTRIES_LIMIT_MAX {
             let (got, max) = (limit as u64, ENTRIES_LIMIT_MAX as u64);
@@ -248,8 +241,8 @@ impl AuditLog for FileAuditLog {
                 SearchPage { hits: Vec::new(), covered: range.start..range.start, complete: false };
             while page.covered.end < range.end && page.hits.len() < search.limit {
                 let next = page.covered.end;
-                let left = usize::try_from(range.end - next).unwrap_or(usize::MAX).min(ENTRIES_LIMIT_MAX);
-                let block = shared.block(next, left)?;
+                let left = (range.end - next).min(SEARCH_SCAN_MAX - (next - range.start)) as usize;
+                let block = shared.block(next, left.min(ENTRIES_LIMIT_MAX))?;
                 if block.is_empty() {
                     break;
                 }

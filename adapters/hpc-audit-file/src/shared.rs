@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use hpc_audit::{AuditError, Checkpoint, Entry, PROFILE, Recorded, SignedCheckpoint};
+use hpc_audit::{AuditError, Entry, PROFILE, Recorded, SignedCheckpoint};
 use hpc_crypto::CryptoError;
 use hpc_crypto::hashing::Hash;
 use hpc_crypto::merkle::{CompactRange, NodeId};
@@ -16,6 +16,7 @@ use hpc_crypto::tile::{
 
 use crate::DirError;
 use crate::disk::TAIL;
+use crate::head::Head;
 use crate::ids::{IdHash, Ids};
 use crate::map::{damaged, io_of, port, unwritable};
 use crate::segment::split_entries;
@@ -124,26 +125,23 @@ pub(crate) fn push_node(rows: &mut Vec<Row>, node: NodeId, hash: Hash) {
 
 pub(crate) struct Shared {
     root: PathBuf,
-    signer: NoteSigner,
+    head: Head,
     edge: RwLock<Edge>,
     ids: Mutex<Ids>,
     pub(crate) tail: Tail,
     /// Set when the disk has left the tail in a state that only a new opening can settle.
     failed: OnceLock<String>,
-    /// The checkpoint given last by [`Shared::head`].
-    head: Mutex<Option<SignedCheckpoint>>,
 }
 
 impl Shared {
     pub(crate) fn new(root: &Path, signer: NoteSigner, edge: Edge, ids: Ids, tail: Tail) -> Self {
         Self {
             root: root.to_owned(),
-            signer,
+            head: Head::new(signer),
             edge: RwLock::new(edge),
             ids: Mutex::new(ids),
             tail,
             failed: OnceLock::new(),
-            head: Mutex::default(),
         }
     }
 
@@ -173,24 +171,9 @@ impl Shared {
         }
     }
 
-    /// Signs the log as it is now. Every entry in it is durable, in the tail or in tiles, and opening refuses a folder whose
-    /// entries do not give the root signed last: so no two signatures can contradict each other.
+    /// The checkpoint over everything that is acknowledged now.
     pub(crate) fn head(&self) -> Result<SignedCheckpoint, AuditError> {
-        let mut last = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        let (size, root) = {
-            let edge = self.edge();
-            for known in last.iter().chain([&edge.checkpoint]) {
-                if known.checkpoint().size == edge.size() {
-                    return Ok(known.clone());
-                }
-            }
-            (edge.size(), edge.range.root())
-        };
-        let origin = self.signer.verifier_key().name().to_owned();
-        let signed = Checkpoint { origin, size, root, extensions: Vec::new() }
-            .sign(&self.signer)
-            .map_err(|error| AuditError::Backend { name: "files", reason: error.to_string() })?;
-        Ok(last.insert(signed).clone())
+        self.head.of(self)
     }
 
     /// The hash of a complete node, from memory or from its tile.

@@ -12,6 +12,10 @@ const FOLDER: &str = "HPC_AUDIT_TEST_FOLDER";
 /// Kills of one storm; `HPC_AUDIT_KILLS` sets another number. There are four storms.
 const KILLS: u64 = 50;
 
+/// Appends of each of the eight tasks of one life: more than are acknowledged before the kill, and few enough for the log
+/// to stay short.
+const APPENDS: u64 = 12;
+
 /// Not a test of its own: what runs in the process that is killed. Appends from many tasks and says what it is told.
 #[test]
 fn appends_until_it_is_killed() {
@@ -24,7 +28,7 @@ fn appends_until_it_is_killed() {
             .map(|task| {
                 let log = Arc::clone(&log);
                 tokio::spawn(async move {
-                    for n in 0..100_000u64 {
+                    for n in 0..APPENDS {
                         let first = start * 1_000_000 + task * 100_000_000_000 + n * 10;
                         let receipts =
                             log.append((first..first + 1 + n % 5).map(entry).collect()).await.unwrap();
@@ -45,6 +49,7 @@ fn appends_until_it_is_killed() {
         for task in tasks {
             task.await.unwrap();
         }
+        std::future::pending::<()>().await;
     });
 }
 
