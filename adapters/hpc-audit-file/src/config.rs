@@ -14,13 +14,16 @@ pub struct Config {
     pub origin: String,
     /// Calls that may wait for the writer, 1 or more; further ones wait outside. Default 1,024.
     pub queue_max: usize,
-    /// The most entries of the log. Each costs about 50 bytes of memory for finding repeated ids. Default 2^24.
+    /// The most entries of the log. Each costs about 2 bytes of memory for finding repeated ids. Default 2^24.
     pub entries_max: u64,
+    /// Up to so many signed entries, opening checks every byte of the folder; of a larger log it checks the end, and
+    /// the complete check is [`crate::check_dir`]. Default 1,000,000.
+    pub opening_check_max: u64,
 }
 
 impl Config {
     /// The defaults for a log of this name.
     pub fn new(origin: impl Into<String>) -> Self {
-        Self { origin: origin.into(), queue_max: 1024, entries_max: 1 << 24 }
+        Self { origin: origin.into(), queue_max: 1024, entries_max: 1 << 24, opening_check_max: 1_000_000 }
     }
 }

@@ -5,15 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hpc_audit::{APPEND_BYTES_MAX, Entry, PROFILE, SignedCheckpoint, VerifierKey};
+use hpc_crypto::CryptoError;
 use hpc_crypto::checkpoint::Checkpoint;
 use hpc_crypto::hashing::{HASH_BYTES, Hash};
-use hpc_crypto::merkle::CompactRange;
+use hpc_crypto::merkle::{CompactRange, cover};
 use hpc_crypto::note::{NOTE_BYTES_MAX, SignedNote};
-use hpc_crypto::tile::{TILE_HEIGHT, TILE_LEVEL_MAX, TILE_WIDTH, Tile, TileKind};
+use hpc_crypto::tile::{TILE_HEIGHT, TILE_LEVEL_MAX, TILE_WIDTH, Tile, TileKind, hashes_of, node_in};
 
 use crate::config::{GROUP_BYTES_MAX, TAIL_BYTES_MAX};
 use crate::disk::{CHECKPOINT, LOCK, TAIL, UNFINISHED, VKEY};
-use crate::ids::id_hash;
+use crate::index::{CHUNK_ENTRIES, FOLDER, IndexCheck, IndexFile, Marks};
 use crate::map::{damaged, io_of};
 use crate::segment::{
     BASE_OFFSET, ROOT_OFFSET, SECTOR_BYTES, TornTail, name_of, number_of, scan, split_entries,
@@ -33,6 +34,17 @@ const GROUP_READ_MAX: u64 = (GROUP_BYTES_MAX + APPEND_BYTES_MAX) as u64 * 2;
 /// What is said of a folder of the first layout.
 const OLD_TAIL: &str = "is one file, a layout that this version does not read: begin a new folder";
 
+/// How much is looked at.
+pub(crate) enum Scope<'a> {
+    /// Everything.
+    Complete(&'a Against<'a>),
+    /// Everything while no more than so many entries are signed; otherwise the end.
+    Opening {
+        /// The most entries.
+        check_max: u64,
+    },
+}
+
 /// A folder that holds.
 pub(crate) struct Examined {
     pub(crate) key: VerifierKey,
@@ -41,15 +53,23 @@ pub(crate) struct Examined {
     pub(crate) torn: Option<TornTail>,
     pub(crate) unfinished: Vec<String>,
     pub(crate) files: u64,
+    /// The entries from here on were looked at.
+    pub(crate) checked_from: u64,
+    /// Files of the index that do not fit the entries; none when not all entries were looked at.
+    pub(crate) index_damage: Vec<(IndexFile, DirError)>,
 }
 
-/// Looks at everything; `visit` sees every entry in order.
+/// Looks at a folder; `visit` sees every entry that is looked at, in order.
 pub(crate) fn examine(
     root: &Path,
-    against: &Against<'_>,
+    scope: &Scope<'_>,
     progress: impl FnMut(Progress),
-    visit: impl FnMut(u64, &Entry),
+    mut visit: impl FnMut(u64, &Entry),
 ) -> Result<Examined, DirError> {
+    let (against, check_max) = match scope {
+        Scope::Complete(against) => (**against, u64::MAX),
+        Scope::Opening { check_max } => (Against::default(), *check_max),
+    };
     let mut listing = Listing::default();
     list(root, "", 0, &mut listing)?;
     let key = read_key(root)?;
@@ -63,7 +83,16 @@ pub(crate) fn examine(
     let signed = checkpoint.checkpoint().clone();
     let (tail, torn) = survey(root, &listing.tail, &signed)?;
 
+    // A multiple of what the index writes at once, so that everything it does not have yet is seen.
+    let checked_from = if signed.size <= check_max { 0 } else { tail.base - tail.base % CHUNK_ENTRIES };
+    let index_files = if checked_from == 0 { listing.index } else { BTreeSet::new() };
+    let mut index_check = IndexCheck::new(root, index_files, signed.size);
+    let visit = |index: u64, entry: &Entry| {
+        index_check.push(entry);
+        visit(index, entry);
+    };
     let mut walk = Walk::new(root, listing.tiles, &signed, tail.end, progress, visit);
+    walk.begin_at(checked_from)?;
     walk.remembered_size = remembered.as_ref().map(|remembered| remembered.checkpoint().size);
     walk.remembered_root = (walk.remembered_size == Some(0)).then(|| PROFILE.empty_root());
     walk.published_entries(tail.base)?;
@@ -93,14 +122,11 @@ pub(crate) fn examine(
     }
 
     listing.unfinished.extend(walk.torn);
-    let edge = Edge {
-        range: walk.range,
-        rows: walk.rows,
-        pending_start: walk.pending_start,
-        pending: walk.pending,
-        checkpoint,
-    };
-    Ok(Examined { key, edge, tail, torn, unfinished: listing.unfinished, files: listing.files })
+    let Walk { range, rows, pending_start, pending, .. } = walk;
+    let edge = Edge { range, rows, pending_start, pending, checkpoint };
+    let index_damage = index_check.finish();
+    let (unfinished, files) = (listing.unfinished, listing.files);
+    Ok(Examined { key, edge, tail, torn, unfinished, files, checked_from, index_damage })
 }
 
 /// The files of a tail that holds together.
@@ -170,6 +196,7 @@ fn survey(
 struct Listing {
     tiles: BTreeSet<Tile>,
     tail: BTreeSet<u64>,
+    index: BTreeSet<IndexFile>,
     unfinished: Vec<String>,
     files: u64,
 }
@@ -200,6 +227,16 @@ fn list(root: &Path, below: &str, depth: usize, listing: &mut Listing) -> Result
             }
             VKEY | CHECKPOINT => {}
             TAIL => return Err(damaged(TAIL, None, OLD_TAIL)),
+            other if other.starts_with(FOLDER) => {
+                match (
+                    other.parse::<IndexFile>(),
+                    other.strip_suffix(UNFINISHED).map(str::parse::<IndexFile>),
+                ) {
+                    (Ok(file), _) => drop(listing.index.insert(file)),
+                    (Err(()), Some(Ok(_))) => listing.unfinished.push(path),
+                    _ => return Err(unexpected()),
+                }
+            }
             other => match (other.parse::<Tile>(), number_of(other), other.strip_suffix(UNFINISHED)) {
                 (Ok(tile), ..) => {
                     listing.tiles.insert(tile);
@@ -228,7 +265,7 @@ pub(crate) fn read_key(root: &Path) -> Result<VerifierKey, DirError> {
     line.parse().map_err(|error: hpc_crypto::CryptoError| damaged(VKEY, None, error.to_string()))
 }
 
-fn read_checkpoint(root: &Path, key: &VerifierKey) -> Result<SignedCheckpoint, DirError> {
+pub(crate) fn read_checkpoint(root: &Path, key: &VerifierKey) -> Result<SignedCheckpoint, DirError> {
     let bytes = read_file(root, CHECKPOINT, NOTE_BYTES_MAX as u64)?;
     let wrong = |error: hpc_crypto::CryptoError| damaged(CHECKPOINT, None, error.to_string());
     let signed = SignedCheckpoint::open(&bytes, key).map_err(wrong)?;
@@ -281,6 +318,8 @@ struct Walk<'r, P, V> {
     signed_root: Option<Hash>,
     remembered_size: Option<u64>,
     remembered_root: Option<Hash>,
+    /// The entries from here on are looked at.
+    begin: u64,
     range: CompactRange,
     rows: Vec<Row>,
     pending_start: u64,
@@ -314,6 +353,7 @@ impl<'r, P: FnMut(Progress), V: FnMut(u64, &Entry)> Walk<'r, P, V> {
             signed_root: (signed.size == 0).then(|| PROFILE.empty_root()),
             remembered_size: None,
             remembered_root: None,
+            begin: 0,
             range: CompactRange::new(PROFILE),
             rows: Vec::new(),
             pending_start: signed.size - signed.size % WIDTH,
@@ -326,9 +366,55 @@ impl<'r, P: FnMut(Progress), V: FnMut(u64, &Entry)> Walk<'r, P, V> {
         }
     }
 
+    /// Lets the tiles stand for the entries before `begin`, which is a multiple of 256 and not beyond the signed size.
+    ///
+    /// Only the last tile of each row is read: every hash in it is part of the root that [`Walk::finish`] compares.
+    fn begin_at(&mut self, begin: u64) -> Result<(), DirError> {
+        self.begin = begin;
+        let outside = |error: hpc_crypto::CryptoError| damaged(TAIL, 12, error.to_string());
+        for level in (0..=TILE_LEVEL_MAX).take_while(|level| begin >> (8 * u32::from(*level)) > 0) {
+            let shift = 8 * u32::from(level);
+            let (count, signed) = (begin >> shift, self.signed_size >> shift);
+            let start = count - count % WIDTH;
+            let mut row = Row { start, ..Row::default() };
+            if count > start {
+                let width = (signed - start).min(WIDTH) as u16;
+                let exact = Tile::new(TileKind::Hashes(level), start / WIDTH, width).map_err(outside)?;
+                let tile = [exact, exact.full()].into_iter().find(|tile| self.tiles.contains(tile));
+                let name = tile.unwrap_or(exact).to_string();
+                let hashes = hashes_of(&read_file(self.root, &name, BUNDLE_BYTES_MAX)?)
+                    .map_err(|error| damaged(&name, None, error.to_string()))?;
+                row.hashes.extend(hashes.iter().take((count - start) as usize));
+                if row.end() != count {
+                    return Err(damaged(&name, None, "the tile is too short"));
+                }
+            }
+            self.rows.push(row);
+        }
+        let nodes = cover(0, begin).into_iter().map(|node| {
+            let (level, inner) = ((node.level / TILE_HEIGHT) as usize, node.level % TILE_HEIGHT);
+            let row = self.rows.get(level).ok_or(CryptoError::InvalidTile { reason: "no such row" })?;
+            let first = ((node.index << inner) - row.start) as usize;
+            node_in(PROFILE, &row.hashes, first..first + (1 << inner))
+        });
+        let nodes = nodes.collect::<Result<Vec<_>, _>>().map_err(outside)?;
+        self.range = CompactRange::from_nodes(PROFILE, begin, nodes).map_err(outside)?;
+        if begin == self.signed_size {
+            self.signed_root = Some(self.range.root());
+        }
+        // Of the tiles before, it is only looked whether they are there.
+        let shift = |tile: &Tile| match tile.kind() {
+            TileKind::Hashes(level) => 8 * u32::from(level),
+            TileKind::Entries => 0,
+        };
+        let before = |tile: &Tile| (tile.index() + 1) * WIDTH <= begin >> shift(tile);
+        self.seen.extend(self.tiles.extract_if(.., |tile| before(tile)));
+        Ok(())
+    }
+
     /// The entries before the tail, of which there are no more than signed ones, from their bundles.
     fn published_entries(&mut self, base: u64) -> Result<(), DirError> {
-        for index in 0..base.div_ceil(WIDTH) {
+        for index in self.begin / WIDTH..base.div_ceil(WIDTH) {
             let wanted = (base - index * WIDTH).min(WIDTH) as u16;
             let outside = |error: hpc_crypto::CryptoError| damaged(TAIL, 12, error.to_string());
             // The bundle that is signed: a wider one need not have reached the disk whole.
@@ -362,7 +448,7 @@ impl<'r, P: FnMut(Progress), V: FnMut(u64, &Entry)> Walk<'r, P, V> {
             Entry::decode(bytes).map_err(|error| damaged(file, offset, format!("entry {index}: {error}")))?;
         (self.visit)(index, &entry);
         if index >= self.pending_start {
-            self.pending.push(Pending { id: id_hash(&entry.id), bytes: Arc::from(bytes) });
+            self.pending.push(Pending { marks: Arc::new(Marks::of(&entry)), bytes: Arc::from(bytes) });
         }
         self.bundle.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
         self.bundle.extend_from_slice(bytes);
@@ -501,6 +587,14 @@ impl<'r, P: FnMut(Progress), V: FnMut(u64, &Entry)> Walk<'r, P, V> {
             }
             Some(Mismatch { file, offset, source: None }) => {
                 return Err(damaged(file, offset, "fits neither the entries nor the checkpoint"));
+            }
+            None if !entries_hold && self.begin > 0 => {
+                let begin = self.begin;
+                let reason = format!(
+                    "signs another root than that of the tiles before entry {begin} and the entries from there on: \
+                     a complete check says more"
+                );
+                return Err(damaged(CHECKPOINT, None, reason));
             }
             None if !entries_hold => {
                 return Err(damaged(CHECKPOINT, None, "signs another root than that of the entries"));

@@ -28,12 +28,13 @@ mod error;
 mod examine;
 mod head;
 mod ids;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the writer and the readers use it next"))]
 mod index;
 mod lock;
 mod log;
 mod map;
+mod opening;
 mod publisher;
+mod search;
 mod segment;
 mod shared;
 mod tail;
@@ -44,8 +45,11 @@ pub use config::{Config, GROUP_BYTES_MAX, PENDING_BYTES_MAX, PENDING_ENTRIES_MAX
 pub use error::DirError;
 pub use index::IndexReport;
 pub use log::FileAuditLog;
+pub use opening::Opening;
 pub use segment::TornTail;
 pub use verify::{Against, DirReport, Progress, check_dir, verify_dir, visit_dir};
 
 #[cfg(test)]
 mod crashes;
+#[cfg(test)]
+mod openings;

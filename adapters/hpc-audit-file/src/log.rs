@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use hpc_audit::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditError, AuditLog, Checkpoint, ConsistencyProof,
-    ENTRIES_LIMIT_MAX, Entry, InclusionProof, PROFILE, Receipt, Recorded, SEARCH_SCAN_MAX, Search,
+    ENTRIES_LIMIT_MAX, Entry, InclusionProof, PROFILE, Receipt, Recorded, Search,
     SearchPage, SignedCheckpoint, VerifierKey,
 };
 use hpc_crypto::merkle::ProofPlan;
@@ -15,16 +15,17 @@ use hpc_crypto::signing::KeyPair;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::disk::{CHECKPOINT, Disk, LOCK, TAIL, UNFINISHED, VKEY};
-use crate::examine::{TailFiles, examine};
-use crate::ids::{Ids, id_hash};
+use crate::examine::{Scope, TailFiles, examine, read_checkpoint};
+use crate::ids::Ids;
+use crate::index::{CHUNK_ENTRIES, Index, Marks};
 use crate::lock::Locked;
 use crate::map::{damaged, io_of, out_of_range};
 use crate::publisher::Publisher;
 use crate::segment::{header, name_of, scan};
-use crate::shared::{Edge, Shared, read_file};
+use crate::shared::{Edge, Shared, WIDTH, full_block, read_file};
 use crate::tail::{FILE_BYTES_MIN, Tail};
 use crate::writer::{Command, Writer, encode};
-use crate::{Against, Config, DirError};
+use crate::{Config, DirError, Opening};
 
 /// An audit log in a folder. One program at a time has it open.
 ///
@@ -34,23 +35,25 @@ use crate::{Against, Config, DirError};
 /// | checkpoint | writes the tiles since the last one, makes them durable together, then the checkpoint |
 /// | head | one signature for all that ask at one size; nothing is written |
 /// | proofs, entries | from memory for the newest, otherwise one to four tiles of 8 KiB or one bundle |
-/// | search | reads the bundles it covers |
-/// | memory | about 50 bytes for each entry, and the entries in the tail, at most 64 MiB and about 120 bytes for each |
+/// | search | reads the bundles that the index does not rule out |
+/// | memory | about 2 bytes for each entry, about 150 for each of the newest 65,536, and the entries in the tail, at most 64 MiB and about 120 bytes for each |
 ///
 /// Needs a Tokio runtime to be called in. Dropping it waits for the writer and leaves the last entries unsigned:
 /// [`FileAuditLog::close`] signs them.
 pub struct FileAuditLog {
     shared: Arc<Shared>,
     key: VerifierKey,
+    opening: Opening,
     commands: Option<mpsc::Sender<Command>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl FileAuditLog {
-    /// Opens the log in `dir`, which is made when it is not there, and checks every byte of it.
+    /// Opens the log in `dir`, which is made when it is not there, and checks every byte of it, or the end of a large one:
+    /// [`FileAuditLog::opening`] says which.
     ///
     /// What a crash left behind is put in order: the torn, never acknowledged end of the tail is cut off and half
-    /// written files are removed. Nothing else is repaired.
+    /// written files are removed. What is missing or damaged in the index is made anew. Nothing else is repaired.
     ///
     /// # Errors
     /// [`DirError::InUse`], [`DirError::OtherKey`], [`DirError::Key`], [`DirError::Io`], or what does not hold, by file
@@ -70,21 +73,34 @@ impl FileAuditLog {
         if found != key {
             return Err(DirError::OtherKey { got: found.to_string(), want: key.to_string() });
         }
-        let mut ids = Vec::new();
-        let examined = examine(dir, &Against::default(), |_| (), |_, entry| ids.push(id_hash(&entry.id)))?;
+        let signed = read_checkpoint(dir, &found)?.checkpoint().size;
+        let indexed = signed - signed % CHUNK_ENTRIES;
+        let mut marks = Vec::new();
+        let scope = Scope::Opening { check_max: config.opening_check_max };
+        let note = |index, entry: &Entry| {
+            if index >= indexed {
+                marks.push(Marks::of(entry));
+            }
+        };
+        let examined = examine(dir, &scope, |_| (), note)?;
         for name in &examined.unfinished {
             disk.remove(name).map_err(io_of(name))?;
         }
         let tail = open_tail(&disk, dir, examined.tail, &examined.edge)?;
-        let signed = examined.edge.checkpoint.checkpoint().size;
-        let unpublished = (examined.edge.size() - signed) as usize;
-        let (older, recent) = ids.split_at(ids.len().saturating_sub(unpublished));
-        let mut known = Ids::default();
-        known.published(0, older);
-        known.add(signed, recent);
-        drop(ids);
         let disk = Arc::new(disk);
-        let shared = Arc::new(Shared::new(dir, signer, examined.edge, known, tail));
+        let distrusted = examined.index_damage.into_iter().map(|(file, _)| file).collect();
+        let (index, report) = Index::open(Arc::clone(&disk), dir, signed, &distrusted, |block| {
+            let entries = full_block(dir, block * WIDTH, WIDTH as usize)?;
+            Ok(entries.into_iter().map(|recorded| recorded.entry).collect())
+        })?;
+        let recent = marks.split_off((signed - indexed) as usize);
+        index.add(index.end(), &marks);
+        let mut ids = Ids::default();
+        ids.add(signed, recent.iter().map(|marks| marks.id));
+        let unpublished = recent.len();
+        let opening =
+            Opening { checked_from: examined.checked_from, entries: examined.edge.size(), index: report };
+        let shared = Arc::new(Shared::new(dir, signer, examined.edge, ids, index, tail));
         let root = File::open(dir).map_err(io_of("."))?;
         let (tasks, waiting) = std::sync::mpsc::channel();
         let publisher = Publisher::new(Arc::clone(&disk), Arc::clone(&shared), root);
@@ -101,7 +117,12 @@ impl FileAuditLog {
         };
         let (sender, receiver) = mpsc::channel(config.queue_max.max(1));
         let thread = start("audit-writer", move || writer.run(receiver))?;
-        Ok(Self { shared, key, commands: Some(sender), thread: Mutex::new(Some(thread)) })
+        Ok(Self { shared, key, opening, commands: Some(sender), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// What was checked when the log was opened.
+    pub const fn opening(&self) -> &Opening {
+        &self.opening
     }
 
     /// Signs everything, tidies the tail, and lets go of the folder. Afterwards reading still works.
@@ -236,30 +257,7 @@ impl AuditLog for FileAuditLog {
         let size = self.size();
         let range = search.range(size)?;
         let search = search.clone();
-        self.read(move |shared| {
-            let mut page =
-                SearchPage { hits: Vec::new(), covered: range.start..range.start, complete: false };
-            while page.covered.end < range.end && page.hits.len() < search.limit {
-                let next = page.covered.end;
-                let left = (range.end - next).min(SEARCH_SCAN_MAX - (next - range.start)) as usize;
-                let block = shared.block(next, left.min(ENTRIES_LIMIT_MAX))?;
-                if block.is_empty() {
-                    break;
-                }
-                for recorded in block {
-                    if page.hits.len() == search.limit {
-                        break;
-                    }
-                    page.covered.end = recorded.index + 1;
-                    if search.matches(&recorded.entry) {
-                        page.hits.push(recorded);
-                    }
-                }
-            }
-            page.complete = page.covered.end == size;
-            Ok(page)
-        })
-        .await
+        self.read(move |shared| crate::search::search(shared, &search, range)).await
     }
 
     fn size(&self) -> u64 {

@@ -10,7 +10,7 @@ use hpc_audit::{AuditError, SignedCheckpoint};
 use hpc_crypto::tile::{TILE_HEIGHT, TILE_LEVEL_MAX, Tile, TileKind};
 
 use crate::disk::{CHECKPOINT, Disk, Unsynced};
-use crate::ids::IdHash;
+use crate::index::Marks;
 use crate::map::{out_of_range, unwritable};
 use crate::shared::{Shared, WIDTH};
 use crate::writer::Reply;
@@ -115,13 +115,15 @@ impl Publisher {
     /// Frees the memory of what is published now.
     fn let_go(&self, from: u64, signed: &SignedCheckpoint) {
         let size = signed.checkpoint().size;
-        let ids: Vec<IdHash> = {
+        let marks: Vec<Arc<Marks>> = {
             let edge = self.shared.edge();
             let skip = from.saturating_sub(edge.pending_start) as usize;
-            edge.pending.iter().skip(skip).take((size - from) as usize).map(|entry| entry.id).collect()
+            let entries = edge.pending.iter().skip(skip).take((size - from) as usize);
+            entries.map(|entry| Arc::clone(&entry.marks)).collect()
         };
-        for (ids, first) in ids.chunks(IDS_AT_ONCE).zip((from..).step_by(IDS_AT_ONCE)) {
-            self.shared.ids().published(first, ids);
+        self.shared.index.add(from, marks.iter().map(|marks| &**marks));
+        for marks in marks.chunks(IDS_AT_ONCE) {
+            self.shared.ids().forget(marks.iter().map(|marks| marks.id));
         }
         let freed = self.shared.edge_mut().publish(signed.clone());
         // Only here, so that appends do not wait for it.

@@ -17,7 +17,8 @@ use hpc_crypto::tile::{
 use crate::DirError;
 use crate::disk::TAIL;
 use crate::head::Head;
-use crate::ids::{IdHash, Ids};
+use crate::ids::Ids;
+use crate::index::{IdHash, Index, Marks, id_hash};
 use crate::map::{damaged, io_of, port, unwritable};
 use crate::segment::split_entries;
 use crate::tail::Tail;
@@ -43,7 +44,8 @@ impl Row {
 /// A recorded entry that is not in a full bundle that is signed.
 #[derive(Clone)]
 pub(crate) struct Pending {
-    pub(crate) id: IdHash,
+    /// What the index takes in when the entry is published.
+    pub(crate) marks: Arc<Marks>,
     pub(crate) bytes: Arc<[u8]>,
 }
 
@@ -128,18 +130,21 @@ pub(crate) struct Shared {
     head: Head,
     edge: RwLock<Edge>,
     ids: Mutex<Ids>,
+    /// Of the published entries.
+    pub(crate) index: Index,
     pub(crate) tail: Tail,
     /// Set when the disk has left the tail in a state that only a new opening can settle.
     failed: OnceLock<String>,
 }
 
 impl Shared {
-    pub(crate) fn new(root: &Path, signer: NoteSigner, edge: Edge, ids: Ids, tail: Tail) -> Self {
+    pub(crate) fn new(root: &Path, signer: NoteSigner, edge: Edge, ids: Ids, index: Index, tail: Tail) -> Self {
         Self {
             root: root.to_owned(),
             head: Head::new(signer),
             edge: RwLock::new(edge),
             ids: Mutex::new(ids),
+            index,
             tail,
             failed: OnceLock::new(),
         }
@@ -205,26 +210,59 @@ impl Shared {
                 let entries: Vec<_> = edge.pending.iter().skip(skip as usize).take(limit).cloned().collect();
                 drop(edge);
                 let numbered = entries.iter().zip(start..);
-                return numbered.map(|(entry, index)| recorded(index, &entry.bytes, TAIL, None)).collect();
+                let read = numbered.map(|(entry, index)| recorded(index, &entry.bytes, TAIL, None));
+                return read.collect::<Result<_, _>>().map_err(port);
             }
         }
-        let tile =
-            Tile::new(TileKind::Entries, start / WIDTH, TILE_WIDTH).map_err(crate::map::out_of_range)?;
-        let name = tile.to_string();
-        let bytes = read_file(&self.root, &name, BUNDLE_BYTES_MAX).map_err(port)?;
-        let entries = split_entries(&bytes)
-            .map_err(|at| port(damaged(&name, at as u64, "the bundle ends inside an entry")))?;
-        if entries.len() != usize::from(TILE_WIDTH) {
-            return Err(port(damaged(&name, None, "the bundle does not hold 256 entries")));
+        full_block(&self.root, start, limit).map_err(port)
+    }
+
+    /// The index of the entry that has this id, among some that may. What the index says is confirmed by the entry.
+    pub(crate) fn confirmed(&self, id: &IdHash, candidates: &[u64]) -> Result<Option<u64>, AuditError> {
+        for index in candidates {
+            let entry = self.block(*index, 1)?;
+            if entry.first().is_some_and(|recorded| id_hash(&recorded.entry.id) == *id) {
+                return Ok(Some(*index));
+            }
         }
-        let numbered = entries.iter().zip(tile.start()..).skip((start % WIDTH) as usize).take(limit);
-        numbered.map(|((at, bytes), index)| recorded(index, bytes, &name, Some(*at as u64))).collect()
+        Ok(None)
     }
 }
 
-fn recorded(index: u64, bytes: &[u8], file: &str, offset: Option<u64>) -> Result<Recorded, AuditError> {
-    let entry = Entry::decode(bytes)
-        .map_err(|error| port(damaged(file, offset, format!("entry {index}: {error}"))))?;
+/// Up to `limit` entries from `start` on of a full bundle, each as its hash in the tile says.
+pub(crate) fn full_block(root: &Path, start: u64, limit: usize) -> Result<Vec<Recorded>, DirError> {
+    let outside = |error: CryptoError| damaged("tile", None, error.to_string());
+    let tile = Tile::new(TileKind::Entries, start / WIDTH, TILE_WIDTH).map_err(outside)?;
+    let name = tile.to_string();
+    let bytes = read_file(root, &name, BUNDLE_BYTES_MAX)?;
+    let entries =
+        split_entries(&bytes).map_err(|at| damaged(&name, at as u64, "the bundle ends inside an entry"))?;
+    if entries.len() != usize::from(TILE_WIDTH) {
+        return Err(damaged(&name, None, "the bundle does not hold 256 entries"));
+    }
+    let hash_tile = Tile::new(TileKind::Hashes(0), start / WIDTH, TILE_WIDTH).map_err(outside)?.to_string();
+    let hashes = hashes_of(&read_file(root, &hash_tile, BUNDLE_BYTES_MAX)?)
+        .map_err(|error| damaged(&hash_tile, None, error.to_string()))?;
+    if hashes.len() != entries.len() {
+        return Err(damaged(&hash_tile, None, "the tile does not hold 256 hashes"));
+    }
+    let numbered = entries.iter().zip(hashes).zip(tile.start()..);
+    let wanted = numbered.skip((start % WIDTH) as usize).take(limit);
+    wanted
+        .map(|(((at, bytes), hash), index)| {
+            let entry = recorded(index, bytes, &name, Some(*at as u64))?;
+            if entry.leaf_hash == hash {
+                return Ok(entry);
+            }
+            let reason = format!("entry {index} does not have the hash that `{hash_tile}` says");
+            Err(damaged(&name, *at as u64, reason))
+        })
+        .collect()
+}
+
+fn recorded(index: u64, bytes: &[u8], file: &str, offset: Option<u64>) -> Result<Recorded, DirError> {
+    let entry =
+        Entry::decode(bytes).map_err(|error| damaged(file, offset, format!("entry {index}: {error}")))?;
     Ok(Recorded { index, leaf_hash: Entry::leaf_hash(bytes), entry })
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use hpc_audit::{Checkpoint, Entry};
 
 use crate::disk::LOCK;
-use crate::examine::examine;
+use crate::examine::{Scope, examine};
 use crate::lock::Locked;
 use crate::map::io_of;
 use crate::{DirError, TornTail};
@@ -109,7 +109,10 @@ fn look(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(io_of(LOCK)(error)),
     };
-    let examined = examine(path, against, progress, visit)?;
+    let examined = examine(path, &Scope::Complete(against), progress, visit)?;
+    if let Some((_, error)) = examined.index_damage.into_iter().next() {
+        return Err(error);
+    }
     Ok(DirReport {
         vkey: examined.key.to_string(),
         key_trusted: against.vkey.is_some(),

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{GROUP_BYTES_MAX, PENDING_BYTES_MAX, PENDING_ENTRIES_MAX, TAIL_BYTES_MAX};
 use crate::disk::Disk;
-use crate::ids::{IdHash, id_hash};
+use crate::index::{IdHash, Marks};
 use crate::lock::Locked;
 use crate::map::unwritable;
 use crate::publisher::Task;
@@ -111,11 +111,13 @@ impl Writer {
 
     /// Waits for the publisher to finish what it is doing, then lets go of the folder.
     fn end(self) {
-        let Self { publisher, thread, lock, .. } = self;
+        let Self { shared, publisher, thread, lock, .. } = self;
         drop(publisher);
         if let Some(thread) = thread {
             let _ = thread.join();
         }
+        // The index writes to the folder until it is closed.
+        shared.index.close();
         drop(lock);
     }
 
@@ -141,8 +143,14 @@ impl Writer {
         }
         let first = self.shared.edge().size();
         let ids: Vec<IdHash> =
-            waiting.iter().flat_map(|waiting| &waiting.entries).map(|entry| entry.entry.id).collect();
-        let mut known = self.shared.ids().find(&ids).into_iter();
+            waiting.iter().flat_map(|waiting| &waiting.entries).map(|entry| entry.entry.marks.id).collect();
+        let mut known = match self.known(&ids) {
+            Ok(known) => known.into_iter(),
+            Err(error) => {
+                waiting.into_iter().for_each(|waiting| drop(waiting.reply.send(Err(error.clone()))));
+                return;
+            }
+        };
         let mut group = Group::new(first);
         let mut new = New::default();
         let mut answers = Vec::with_capacity(waiting.len());
@@ -152,14 +160,14 @@ impl Writer {
             let mut outcome = Ok(());
             // All of a call's entries are looked at, so that `known` stays in step.
             for (Encoded { entry, leaf_hash }, old) in entries.into_iter().zip(&mut known) {
-                let place = match old.or_else(|| new.places.get(&entry.id).copied()) {
+                let place = match old.or_else(|| new.places.get(&entry.marks.id).copied()) {
                     Some(index) => {
                         self.repeated(index, first, &new).inspect_err(|error| outcome = Err(error.clone()))
                     }
                     None => {
                         let index = first + new.entries.len() as u64;
                         group.push(&entry.bytes);
-                        new.places.insert(entry.id, index);
+                        new.places.insert(entry.marks.id, index);
                         new.entries.push((entry, leaf_hash));
                         Ok(Placed { index, leaf_hash, repeated: false })
                     }
@@ -175,7 +183,7 @@ impl Writer {
                     // This append alone is taken back; those before it stay.
                     group.back_to(mark);
                     for (entry, _) in new.entries.drain(begin..) {
-                        new.places.remove(&entry.id);
+                        new.places.remove(&entry.marks.id);
                     }
                     let _ = reply.send(Err(error));
                 }
@@ -190,6 +198,20 @@ impl Writer {
             }
             Err(error) => answers.into_iter().for_each(|(reply, _)| drop(reply.send(Err(error.clone())))),
         }
+    }
+
+    /// For each id the index of the entry that has it, new or old.
+    fn known(&self, ids: &[IdHash]) -> Result<Vec<Option<u64>>, AuditError> {
+        // In this order: an entry that is published meanwhile is in the index before it is forgotten here.
+        let mut known = self.shared.ids().find(ids);
+        let older = self.shared.index.find(ids);
+        let older = older.map_err(|error| unwritable(format!("{error}: open the log again")))?;
+        for ((known, older), id) in known.iter_mut().zip(older).zip(ids) {
+            if known.is_none() {
+                *known = self.shared.confirmed(id, &older)?;
+            }
+        }
+        Ok(known)
     }
 
     /// An entry that is there already, or comes earlier in this group.
@@ -217,8 +239,8 @@ impl Writer {
 
     /// Lets readers see entries that are durable now, and has them published when there are many.
     fn take_in(&mut self, first: u64, entries: Vec<(Pending, Hash)>, bytes: usize) {
-        let ids: Vec<IdHash> = entries.iter().map(|(entry, _)| entry.id).collect();
-        self.shared.ids().add(first, &ids);
+        let ids: Vec<IdHash> = entries.iter().map(|(entry, _)| entry.marks.id).collect();
+        self.shared.ids().add(first, ids.iter().copied());
         {
             let mut edge = self.shared.edge_mut();
             for (entry, leaf_hash) in entries {
@@ -246,6 +268,9 @@ impl Writer {
     /// Refuses appends when the log is not fit for them; first waits for the publisher when the tail is too long.
     fn make_room(&self) -> Result<(), AuditError> {
         self.shared.check_fit()?;
+        if let Some(reason) = self.shared.index.unfit() {
+            return Err(unwritable(reason));
+        }
         if self.shared.tail.bytes() < TAIL_MAX {
             return Ok(());
         }
@@ -270,5 +295,5 @@ pub(crate) fn encode(entry: &Entry) -> Result<Encoded, AuditError> {
         .encode()
         .map_err(|source| AuditError::InvalidEntry { id: entry.id.chars().take(64).collect(), source })?;
     let leaf_hash = Entry::leaf_hash(&bytes);
-    Ok(Encoded { entry: Pending { id: id_hash(&entry.id), bytes: Arc::from(bytes) }, leaf_hash })
+    Ok(Encoded { entry: Pending { marks: Arc::new(Marks::of(entry)), bytes: Arc::from(bytes) }, leaf_hash })
 }
