@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use hpc_audit::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditError, AuditLog, Checkpoint, ConsistencyProof,
-    ENTRIES_LIMIT_MAX, Entry, InclusionProof, PROFILE, Receipt, Recorded, Search,
-    SearchPage, SignedCheckpoint, VerifierKey,
+    ENTRIES_LIMIT_MAX, Entry, InclusionProof, PROFILE, Receipt, Recorded, Search, SearchPage,
+    SignedCheckpoint, VerifierKey,
 };
 use hpc_crypto::merkle::ProofPlan;
 use hpc_crypto::note::{NoteSigner, SignedNote};

@@ -138,7 +138,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(root: &Path, signer: NoteSigner, edge: Edge, ids: Ids, index: Index, tail: Tail) -> Self {
+    pub(crate) fn new(
+        root: &Path,
+        signer: NoteSigner,
+        edge: Edge,
+        ids: Ids,
+        index: Index,
+        tail: Tail,
+    ) -> Self {
         Self {
             root: root.to_owned(),
             head: Head::new(signer),
