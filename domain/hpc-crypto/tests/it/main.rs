@@ -9,6 +9,7 @@
 
 mod cosignatures;
 mod data;
+mod foreign;
 mod notes;
 mod policies;
 mod tiles;
