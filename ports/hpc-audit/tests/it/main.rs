@@ -9,3 +9,4 @@
 
 mod bundles;
 mod entries;
+mod outside;
