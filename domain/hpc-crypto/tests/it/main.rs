@@ -12,6 +12,7 @@ mod data;
 mod foreign;
 mod notes;
 mod policies;
+mod seeds;
 mod tiles;
 mod trees;
 mod vectors;

@@ -10,3 +10,4 @@
 mod bundles;
 mod entries;
 mod outside;
+mod seeds;
