@@ -17,11 +17,13 @@
 //!
 //! - [`AuditLog`] is the port; [`Entry`], [`Receipt`], [`Recorded`], [`Search`] are its words.
 //! - [`prove`] gives receipts their proofs as C2SP tlog-proof texts, [`Receipt::check`] and [`verify_receipt`] check them.
+//! - [`Commitment`] binds an entry to a value that it does not hold; [`Opening`] proves the value, or is forgotten.
 //! - [`export`] makes a [`Bundle`], [`verify_bundle`] checks one from the published formats alone.
 //!
 //! Features: `mock` adds `MockAuditLog`.
 
 mod bundle;
+mod commitment;
 mod entry;
 mod error;
 mod log;
@@ -32,6 +34,7 @@ pub use bundle::{
     BUNDLE_BYTES_MAX, BUNDLE_ENTRIES_MAX, Bundle, BundleEntry, BundleError, Selection, Verified, export,
     verify_bundle,
 };
+pub use commitment::{COMMITMENT_PREFIX, Commitment, CommitmentError, Opening, SALT_BYTES};
 pub use entry::{
     DATA_MAX, ENTRY_BYTES_MAX, ENTRY_VERSION, Entry, EntryError, ID_BYTES_MAX, NAME_BYTES_MAX, Outcome,
     PRINCIPAL_BYTES_MAX, SUBJECTS_MAX,

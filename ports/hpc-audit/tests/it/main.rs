@@ -8,4 +8,5 @@
 )]
 
 mod bundles;
+mod commitments;
 mod entries;
