@@ -239,16 +239,6 @@ impl Store {
     /// Appends every entry that a crash or a full disk left in the outbox. Returns how many.
     pub(crate) async fn drain(&self) -> Result<usize, HpcError> {
         let mut drained = 0;
-        // Taken back first: what fails beside this sets it again.
-        let behind = self.behind.swap(false, Ordering::AcqRel);
-        let outcome = self.drain_counting(&mut drained).await;
-        if outcome.is_err() && behind {
-            self.behind.store(true, Ordering::Release);
-        }
-        outcome.map(|()| drained)
-    }
-
-    async fn drain_counting(&self, drained: &mut usize) -> Result<(), HpcError> {
         loop {
             self.drop_appended().await?;
             let page =
@@ -264,11 +254,12 @@ impl Store {
                 waiting.push((key, entry));
             }
             if waiting.is_empty() {
-                return Ok(());
+                self.behind.store(false, Ordering::Release);
+                return Ok(drained);
             }
             waiting.sort_by_key(|(_, entry)| entry.at);
             let (keys, entries): (Vec<Key>, Vec<Entry>) = waiting.into_iter().unzip();
-            *drained += entries.len();
+            drained += entries.len();
             if let Err(error) = self.audit.append(entries).await {
                 self.behind.store(true, Ordering::Release);
                 return Err(unwritable(error));

@@ -43,11 +43,13 @@ pub use error::AuditError;
 #[cfg(feature = "mock")]
 pub use log::MockAuditLog;
 pub use log::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditLog, ENTRIES_LIMIT_MAX, PROFILE, Recorded};
-pub use receipt::{Receipt, ReceiptError, prove, verify_receipt};
+pub use receipt::{Receipt, ReceiptError, prove, verify_receipt, verify_receipt_with};
 pub use search::{SEARCH_LIMIT_MAX, SEARCH_SCAN_MAX, Search, SearchPage};
 
 // The words of the proofs, so that a user of the port needs no second package for them.
 pub use hpc_crypto::checkpoint::{Checkpoint, SignedCheckpoint};
+pub use hpc_crypto::cosignature::Clock;
 pub use hpc_crypto::hashing::Hash;
 pub use hpc_crypto::merkle::{ConsistencyProof, InclusionProof};
 pub use hpc_crypto::note::VerifierKey;
+pub use hpc_crypto::tlog_policy::{TlogPolicy, Verdict};

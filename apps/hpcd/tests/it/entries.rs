@@ -6,6 +6,7 @@ use hpc_audit::{
     AuditLog as _, Commitment, DATA_MAX, Entry, ID_BYTES_MAX, NAME_BYTES_MAX, Outcome, PRINCIPAL_BYTES_MAX,
     SUBJECTS_MAX, export,
 };
+use hpc_broker::PlanState;
 use hpc_resources::ResourceRequest;
 use hpcd::daemon::{Daemon, Listen};
 use hpcd::world::World;
@@ -80,7 +81,15 @@ async fn what_a_daemon_writes_is_as_promised_and_holds_nothing_that_a_person_wro
     let (plan, _) = broker.plan(&you, request(2, 8)).await.unwrap();
     broker.plan(&you, request(2, 4_096)).await.unwrap();
     let applied = broker.apply(&you, &plan.plan.id, &hpc_broker::Silent).await.unwrap();
-    let (waiting, planned) = broker.plan(&you, request(30, 8)).await.unwrap();
+    let mut dear = None;
+    for gpus in [24, 32, 40, 48, 64] {
+        let (plan, planned) = broker.plan(&you, request(2, gpus)).await.unwrap();
+        if matches!(plan.state, PlanState::AwaitingApproval { .. }) {
+            dear = Some((plan, planned));
+            break;
+        }
+    }
+    let (waiting, planned) = dear.expect("a plan so dear that a person decides");
     let note = format!("{canary} note");
     let (_, decided) = broker.approve(&lead, &waiting.plan.id, &waiting.hash, true, &note).await.unwrap();
     broker.approve(&you, &waiting.plan.id, &waiting.hash, true, &note).await.unwrap_err();

@@ -20,6 +20,7 @@ mod process;
 mod providers;
 mod stories;
 mod telemetry;
+mod unwritable;
 
 use std::path::Path;
 use std::sync::Arc;
