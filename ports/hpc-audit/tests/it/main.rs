@@ -10,3 +10,5 @@
 mod bundles;
 mod commitments;
 mod entries;
+mod outside;
+mod seeds;
