@@ -9,6 +9,7 @@ use hpc_audit::{
 use hpc_broker::PlanState;
 use hpc_resources::ResourceRequest;
 use hpcd::daemon::{Daemon, Listen};
+use hpcd::policies::STARTER;
 use hpcd::world::World;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Value, json};
@@ -18,6 +19,21 @@ use crate::{node, options, person};
 const ENTRY: &str = include_str!("../../../../ports/hpc-audit/schema/audit-entry-v1.json");
 const BUNDLE: &str = include_str!("../../../../ports/hpc-audit/schema/audit-bundle-v1.json");
 const ACTIONS: &str = include_str!("../../../../ports/hpc-audit/schema/audit-actions-v1.json");
+
+const LONG: &str = r#"
+apiVersion: policy.horizon.dev/v1
+kind: Policy
+metadata: {name: long, owner: "team:ml"}
+spec:
+  rules:
+    - name: long
+      effect: allow
+      principals: [{type: role, value: gpu-user}]
+      resources: [{type: gpu, pattern: "gpu/*"}]
+      actions: [capacity.request]
+      conditions: [{attribute: context.hours, op: gt, value: 4}]
+      obligations: {require_approval: "role:gpu-approver"}
+"#;
 
 fn validator(schema: &str) -> Validator {
     let schema = serde_json::from_str(schema).unwrap();
@@ -62,7 +78,14 @@ pub fn conform(entries: &[Entry]) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_daemon_writes_is_as_promised_and_holds_nothing_that_a_person_wrote() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::open(options(Some(folder.path()))).await.unwrap();
+    // The starter set, and one more rule: what is long needs a person.
+    let policies = tempfile::tempdir().unwrap();
+    for (name, text) in STARTER.iter().copied().chain([("long.yaml", LONG)]) {
+        std::fs::write(policies.path().join(name), text).unwrap();
+    }
+    let mut options = options(Some(folder.path()));
+    options.policies = Some(policies.path().to_owned());
+    let world = World::open(options).await.unwrap();
     let daemon = Daemon::start(world, Listen::free()).await.unwrap();
     let (world, broker) = (&daemon.world, &daemon.world.broker);
     let (you, lead) = (person(world, "you"), person(world, "lead"));
@@ -81,20 +104,18 @@ async fn what_a_daemon_writes_is_as_promised_and_holds_nothing_that_a_person_wro
     let (plan, _) = broker.plan(&you, request(2, 8)).await.unwrap();
     broker.plan(&you, request(2, 4_096)).await.unwrap();
     let applied = broker.apply(&you, &plan.plan.id, &hpc_broker::Silent).await.unwrap();
-    let mut dear = None;
-    for gpus in [24, 32, 40, 48, 64] {
-        let (plan, planned) = broker.plan(&you, request(2, gpus)).await.unwrap();
-        if matches!(plan.state, PlanState::AwaitingApproval { .. }) {
-            dear = Some((plan, planned));
-            break;
-        }
-    }
-    let (waiting, planned) = dear.expect("a plan so dear that a person decides");
+    let (waiting, planned) = broker.plan(&you, request(6, 8)).await.unwrap();
+    assert!(matches!(waiting.state, PlanState::AwaitingApproval { .. }), "{:?}", waiting.decision);
     let note = format!("{canary} note");
     let (_, decided) = broker.approve(&lead, &waiting.plan.id, &waiting.hash, true, &note).await.unwrap();
     broker.approve(&you, &waiting.plan.id, &waiting.hash, true, &note).await.unwrap_err();
     node(&daemon, "node-1", &you).await;
     broker.release(&you, &applied.lease.id).await.unwrap();
+    // The simulated cloud takes a while to end an instance.
+    for _ in 0..10 {
+        world.pass(std::time::Duration::from_secs(60)).unwrap();
+        world.reconcile().await.unwrap();
+    }
     let log = &world.audit;
     let size = usize::try_from(log.size()).unwrap();
     let entries: Vec<Entry> =
