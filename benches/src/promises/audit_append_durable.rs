@@ -73,8 +73,11 @@ async fn append(
     let config = Config::new("bench.audit");
     let log = Arc::new(FileAuditLog::open(&bench.folder()?, KeyPair::from_seed([1; 32]), config)?);
     let calls: Vec<Vec<Entry>> = (0..entries / per_call)
-        .map(|call| (call * per_call..(call + 1) * per_call)
-            .map(|number| fixtures::entry_of(number, ENTRY_BYTES)).collect())
+        .map(|call| {
+            (call * per_call..(call + 1) * per_call)
+                .map(|number| fixtures::entry_of(number, ENTRY_BYTES))
+                .collect()
+        })
         .collect::<Result<_>>()?;
     let shared = Arc::clone(&log);
     let (receipts, samples, time) = each(calls, callers, move |entries| {
@@ -95,8 +98,8 @@ fn bare(bench: &Bench, entries: usize) -> Result<(Samples, Duration)> {
     let mut file = std::fs::File::create(bench.folder()?.join("bare"))?;
     let bytes: Vec<Vec<u8>> = (0..entries / group)
         .map(|first| {
-            let group =
-                (first * group..(first + 1) * group).map(|number| Ok(fixtures::entry_of(number, ENTRY_BYTES)?.encode()?));
+            let group = (first * group..(first + 1) * group)
+                .map(|number| Ok(fixtures::entry_of(number, ENTRY_BYTES)?.encode()?));
             Ok(group.collect::<Result<Vec<_>>>()?.concat())
         })
         .collect::<Result<_>>()?;

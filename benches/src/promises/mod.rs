@@ -24,6 +24,7 @@ mod tsdb_bytes_per_point;
 mod tsdb_ingest;
 mod tsdb_query_1h_1000_series;
 mod unary_grpc;
+mod verify_batch;
 
 use crate::Result;
 use crate::harness::{Bench, Report};
@@ -47,6 +48,7 @@ pub const ALL: &[Promise] = &[
     audit_memory::PROMISE,
     merkle_build_1m::PROMISE,
     inclusion_proof::PROMISE,
+    verify_batch::PROMISE,
     seal_open_4k::PROMISE,
     mtls_handshakes::PROMISE,
     issue_certificates::PROMISE,
