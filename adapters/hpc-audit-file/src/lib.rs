@@ -31,6 +31,7 @@ mod log;
 mod map;
 mod shared;
 mod tail;
+mod tiles;
 mod verify;
 mod writer;
 

@@ -55,6 +55,10 @@ impl Shared {
         Self { root: root.to_owned(), edge: RwLock::new(edge) }
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(crate) fn edge(&self) -> RwLockReadGuard<'_, Edge> {
         // The writer changes the edge without panicking between two consistent states.
         self.edge.read().unwrap_or_else(PoisonError::into_inner)

@@ -16,6 +16,7 @@
 //! ```
 //!
 //! - [`AuditLog`] is the port; [`Entry`], [`Receipt`], [`Recorded`], [`Search`] are its words.
+//! - [`TileSource`] hands out what is published: a checkpoint and the tiles under it.
 //! - [`export`] makes a [`Bundle`], [`verify_bundle`] checks one from the published formats alone.
 //!
 //! Features: `mock` adds `MockAuditLog`.
@@ -25,6 +26,7 @@ mod entry;
 mod error;
 mod log;
 mod search;
+mod tiles;
 
 pub use bundle::{
     BUNDLE_BYTES_MAX, BUNDLE_ENTRIES_MAX, Bundle, BundleEntry, BundleError, Selection, Verified, export,
@@ -41,9 +43,11 @@ pub use log::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditLog, ENTRIES_LIMIT_MAX, PROFILE, Receipt, Recorded,
 };
 pub use search::{SEARCH_LIMIT_MAX, SEARCH_SCAN_MAX, Search, SearchPage};
+pub use tiles::TileSource;
 
 // The words of the proofs, so that a user of the port needs no second package for them.
 pub use hpc_crypto::checkpoint::{Checkpoint, SignedCheckpoint};
 pub use hpc_crypto::hashing::Hash;
 pub use hpc_crypto::merkle::{ConsistencyProof, InclusionProof};
 pub use hpc_crypto::note::VerifierKey;
+pub use hpc_crypto::tile::{Tile, TileKind};
