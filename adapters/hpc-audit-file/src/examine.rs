@@ -11,12 +11,12 @@ use hpc_crypto::merkle::CompactRange;
 use hpc_crypto::note::{NOTE_BYTES_MAX, SignedNote};
 use hpc_crypto::tile::{TILE_HEIGHT, TILE_LEVEL_MAX, TILE_WIDTH, Tile, TileKind};
 
-use crate::DirError;
 use crate::config::TAIL_BYTES_MAX;
 use crate::disk::{CHECKPOINT, LOCK, TAIL, UNFINISHED, VKEY};
 use crate::map::{damaged, io_of};
 use crate::shared::{BUNDLE_BYTES_MAX, Edge, Row, WIDTH, read_file};
 use crate::tail::{TornTail, scan, split_entries};
+use crate::{Against, DirError, Progress};
 
 /// Folders are nested no deeper than this: index groups of a tile, and what is above them.
 const DEPTH_MAX: usize = 12;
@@ -35,11 +35,22 @@ pub(crate) struct Examined {
 }
 
 /// Looks at everything; `visit` sees every entry in order.
-pub(crate) fn examine(root: &Path, visit: impl FnMut(u64, &Entry)) -> Result<Examined, DirError> {
+pub(crate) fn examine(
+    root: &Path,
+    against: &Against<'_>,
+    progress: impl FnMut(Progress),
+    visit: impl FnMut(u64, &Entry),
+) -> Result<Examined, DirError> {
     let mut listing = Listing::default();
     list(root, "", 0, &mut listing)?;
     let key = read_key(root)?;
+    if let Some(want) = against.vkey
+        && want != key.to_string()
+    {
+        return Err(DirError::OtherKey { got: key.to_string(), want: want.to_owned() });
+    }
     let checkpoint = read_checkpoint(root, &key)?;
+    let remembered = against.remembered.map(|note| remember(note, &key, &checkpoint)).transpose()?;
     let tail_bytes = read_file(root, TAIL, TAIL_BYTES_MAX + 2 * BUNDLE_BYTES_MAX)?;
     let tail = scan(&tail_bytes)?;
     let signed = checkpoint.checkpoint().clone();
@@ -51,7 +62,10 @@ pub(crate) fn examine(root: &Path, visit: impl FnMut(u64, &Entry)) -> Result<Exa
         return Err(damaged(CHECKPOINT, None, reason));
     }
 
-    let mut walk = Walk::new(root, listing.tiles, &signed, visit);
+    let entries = tail.base + tail.entries.len() as u64;
+    let mut walk = Walk::new(root, listing.tiles, &signed, entries, progress, visit);
+    walk.remembered_size = remembered.as_ref().map(|remembered| remembered.checkpoint().size);
+    walk.remembered_root = (walk.remembered_size == Some(0)).then(|| PROFILE.empty_root());
     walk.published_entries(tail.base)?;
     let base_holds = walk.range.root() == tail.root;
     for (offset, entry) in &tail.entries {
@@ -61,6 +75,12 @@ pub(crate) fn examine(root: &Path, visit: impl FnMut(u64, &Entry)) -> Result<Exa
     // Only now, because a changed entry is better named by where it is than by this.
     if !base_holds {
         return Err(damaged(TAIL, 20, "the root in the header is not that of the entries before the tail"));
+    }
+
+    if let Some(remembered) = remembered
+        && walk.remembered_root.is_some_and(|root| root != remembered.checkpoint().root)
+    {
+        return Err(DirError::SplitView { remembered: Box::new(remembered), signed: Box::new(checkpoint) });
     }
 
     let edge = Edge {
@@ -152,6 +172,16 @@ fn read_checkpoint(root: &Path, key: &VerifierKey) -> Result<SignedCheckpoint, D
     Ok(signed)
 }
 
+/// An earlier checkpoint, when it is one of this log and the log has not become shorter since.
+fn remember(note: &[u8], key: &VerifierKey, signed: &SignedCheckpoint) -> Result<SignedCheckpoint, DirError> {
+    let remembered = SignedCheckpoint::open(note, key).map_err(DirError::Remembered)?;
+    if remembered.checkpoint().size > signed.checkpoint().size {
+        let signed = Box::new(signed.clone());
+        return Err(DirError::Rollback { remembered: Box::new(remembered), signed });
+    }
+    Ok(remembered)
+}
+
 /// Where an entry was read.
 struct Place {
     file: Arc<str>,
@@ -165,15 +195,20 @@ struct Mismatch {
     source: Option<(String, u64)>,
 }
 
-struct Walk<'r, V> {
+struct Walk<'r, P, V> {
     root: &'r Path,
     /// Files not yet compared.
     tiles: BTreeSet<Tile>,
     /// Files compared.
     seen: BTreeSet<Tile>,
+    /// How many entries there are to look at.
+    entries: u64,
+    progress: P,
     visit: V,
     signed_size: u64,
     signed_root: Option<Hash>,
+    remembered_size: Option<u64>,
+    remembered_root: Option<Hash>,
     range: CompactRange,
     rows: Vec<Row>,
     pending_start: u64,
@@ -185,15 +220,26 @@ struct Walk<'r, V> {
     mismatch: Option<Mismatch>,
 }
 
-impl<'r, V: FnMut(u64, &Entry)> Walk<'r, V> {
-    fn new(root: &'r Path, tiles: BTreeSet<Tile>, signed: &Checkpoint, visit: V) -> Self {
+impl<'r, P: FnMut(Progress), V: FnMut(u64, &Entry)> Walk<'r, P, V> {
+    fn new(
+        root: &'r Path,
+        tiles: BTreeSet<Tile>,
+        signed: &Checkpoint,
+        entries: u64,
+        progress: P,
+        visit: V,
+    ) -> Self {
         Self {
             root,
             tiles,
             seen: BTreeSet::new(),
+            entries,
+            progress,
             visit,
             signed_size: signed.size,
             signed_root: (signed.size == 0).then(|| PROFILE.empty_root()),
+            remembered_size: None,
+            remembered_root: None,
             range: CompactRange::new(PROFILE),
             rows: Vec::new(),
             pending_start: signed.size - signed.size % WIDTH,
@@ -265,8 +311,15 @@ impl<'r, V: FnMut(u64, &Entry)> Walk<'r, V> {
             }
         });
         appended.map_err(|error| damaged(TAIL, None, error.to_string()))?;
-        if self.range.size() == self.signed_size {
+        let size = self.range.size();
+        if size == self.signed_size {
             self.signed_root = Some(self.range.root());
+        }
+        if Some(size) == self.remembered_size {
+            self.remembered_root = Some(self.range.root());
+        }
+        if size.is_multiple_of(WIDTH) || size == self.entries {
+            (self.progress)(Progress { entries_done: size, entries: self.entries });
         }
         // A row fills only together with all rows below it.
         for level in 0..filled {

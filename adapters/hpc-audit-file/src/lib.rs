@@ -39,7 +39,7 @@ pub use config::{Config, GROUP_BYTES_MAX, PENDING_BYTES_MAX, PENDING_ENTRIES_MAX
 pub use error::DirError;
 pub use log::FileAuditLog;
 pub use tail::TornTail;
-pub use verify::{DirReport, verify_dir, visit_dir};
+pub use verify::{Against, DirReport, Progress, check_dir, verify_dir, visit_dir};
 
 #[cfg(test)]
 mod crashes;

@@ -22,7 +22,7 @@ use crate::map::{damaged, io_of, out_of_range};
 use crate::shared::{Shared, read_file};
 use crate::tail::{HEADER_BYTES, header, scan};
 use crate::writer::{Command, Writer, encode, id_hash};
-use crate::{Config, DirError};
+use crate::{Against, Config, DirError};
 
 /// An audit log in a folder. One program at a time has it open.
 ///
@@ -68,9 +68,14 @@ impl FileAuditLog {
             return Err(DirError::OtherKey { got: found.to_string(), want: key.to_string() });
         }
         let mut ids = HashMap::new();
-        let examined = examine(dir, |index, entry| {
-            ids.entry(id_hash(&entry.id)).or_insert(index);
-        })?;
+        let examined = examine(
+            dir,
+            &Against::default(),
+            |_| (),
+            |index, entry| {
+                ids.entry(id_hash(&entry.id)).or_insert(index);
+            },
+        )?;
         for name in &examined.unfinished {
             disk.remove(name).map_err(io_of(name))?;
         }

@@ -129,6 +129,12 @@ impl Broker {
         self.providers.keys()
     }
 
+    /// Whether every configured provider is simulated, as they describe themselves.
+    #[must_use]
+    pub fn all_simulated(&self) -> bool {
+        self.providers.values().all(|provider| provider.describe().simulated)
+    }
+
     /// The settings in force.
     #[must_use]
     pub fn settings(&self) -> &Settings {

@@ -1,5 +1,5 @@
 use hpc_audit::{AuditError, AuditLog as _, VerifierKey, export, verify_bundle};
-use hpc_audit_file::{Config, DirError, FileAuditLog, verify_dir};
+use hpc_audit_file::{Against, Config, DirError, FileAuditLog, Progress, check_dir, verify_dir};
 
 use crate::world::{append, copy, entry, files, keys, open};
 
@@ -177,4 +177,70 @@ async fn the_tiles_are_those_of_the_published_format() {
         .collect();
     assert_eq!(level0.chunks(32).count(), 700);
     assert!((0..700).all(|i| tree.leaf_hash(i).unwrap().as_bytes()[..] == level0[i as usize * 32..][..32]));
+}
+
+#[tokio::test]
+async fn a_log_contains_what_it_once_signed() {
+    let (dir, earlier) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let log = open(dir.path()).unwrap();
+    let mut notes = vec![log.checkpoint().await.unwrap().to_string()];
+    for round in 0..4 {
+        append(&log, round * 150, (round + 1) * 150).await;
+        notes.push(log.checkpoint().await.unwrap().to_string());
+        if round == 1 {
+            copy(dir.path(), earlier.path());
+        }
+    }
+    log.close().await.unwrap();
+    let check = |dir: &std::path::Path, note: &str| {
+        check_dir(dir, &Against { vkey: None, remembered: Some(note.as_bytes()) }, |_| ())
+    };
+    for note in &notes {
+        assert!(check(dir.path(), note).unwrap().is_clean());
+    }
+    // The folder of earlier agrees with itself; who remembers sees that it went back.
+    assert_eq!(verify_dir(earlier.path(), None).unwrap().entries, 300);
+    let error = check(earlier.path(), &notes[3]).unwrap_err();
+    assert!(matches!(error, DirError::Rollback { .. }), "{error}");
+    assert!(
+        error.to_string().contains("300 entries") && error.to_string().contains("450 entries"),
+        "{error}"
+    );
+    // The same key signs another history.
+    let other = tempfile::tempdir().unwrap();
+    let log = open(other.path()).unwrap();
+    append(&log, 0, 299).await;
+    append(&log, 1000, 1500).await;
+    let forked = log.checkpoint().await.unwrap();
+    log.close().await.unwrap();
+    for (note, split) in notes.iter().zip([false, false, true, true, true]) {
+        match check(other.path(), note) {
+            Ok(report) => assert!(report.is_clean() && !split, "{note}"),
+            Err(error) => {
+                assert!(matches!(error, DirError::SplitView { .. }) && split, "{error}");
+                assert!(error.to_string().contains(&forked.checkpoint().root.to_string()), "{error}");
+            }
+        }
+    }
+    // A checkpoint of somebody else proves nothing, and neither does a changed one.
+    let foreign = tempfile::tempdir().unwrap();
+    let log = FileAuditLog::open(foreign.path(), keys(2), Config::new("test.example/audit")).unwrap();
+    let note = log.checkpoint().await.unwrap().to_string();
+    for note in [note.as_str(), &notes[2].replace("300", "301"), "no note"] {
+        assert!(matches!(check(dir.path(), note), Err(DirError::Remembered(_))), "{note}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_says_how_far_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).unwrap();
+    append(&log, 0, 600).await;
+    log.checkpoint().await.unwrap();
+    append(&log, 600, 700).await;
+    drop(log);
+    let mut seen = Vec::new();
+    check_dir(dir.path(), &Against::default(), |progress| seen.push(progress)).unwrap();
+    let expected = [256, 512, 700].map(|entries_done| Progress { entries_done, entries: 700 });
+    assert_eq!(seen, expected);
 }

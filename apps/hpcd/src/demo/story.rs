@@ -52,6 +52,7 @@ pub async fn run(options: DemoOptions, voice: &Voice) -> Result<Ending, HpcError
         policies: options.policies.clone(),
         policy_key: options.policy_key.clone(),
         catalog: options.catalog.clone(),
+        providers: None,
         story: options.story.clone(),
         pace: Pace::Told,
         start: start()?,

@@ -16,6 +16,7 @@ mod directory;
 mod nodes;
 mod policies;
 mod process;
+mod providers;
 mod stories;
 mod telemetry;
 
@@ -39,6 +40,7 @@ pub fn options(data: Option<&Path>) -> WorldOptions {
         policies: None,
         policy_key: None,
         catalog: None,
+        providers: None,
         story: "none".to_owned(),
         pace: Pace::Told,
         start: wall_now(),
