@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hpc_audit::AuditLog;
+use hpc_audit::{AuditLog, TileSource};
 use hpc_auth::PeerPolicy;
 use hpc_error::{HpcError, codes};
-use hpc_rpc::grpc::{GrpcError, GrpcServerBuilder};
+use hpc_rpc::grpc::{GrpcError, GrpcServer, GrpcServerBuilder};
 use hpc_rpc::quic::{QuicError, QuicServerBuilder};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,6 +17,8 @@ use crate::clock::{Pace, wall_now};
 use crate::metrics::Metrics;
 use crate::services::{Api, JOIN_PATH};
 use crate::telemetry::Ingest;
+use crate::tiles::Tiles;
+use crate::web;
 use crate::world::World;
 
 /// How often the daemon reconciles, and looks for changed policies.
@@ -29,6 +31,8 @@ pub struct Listen {
     pub api: SocketAddr,
     /// Telemetry: QUIC with mutual TLS.
     pub telemetry: SocketAddr,
+    /// The published audit log for anybody: plain HTTP, checkpoint and tiles alone. `None` leaves it out.
+    pub audit: Option<SocketAddr>,
 }
 
 impl Listen {
@@ -38,13 +42,15 @@ impl Listen {
         Self {
             api: SocketAddr::from(([127, 0, 0, 1], 7801)),
             telemetry: SocketAddr::from(([127, 0, 0, 1], 7802)),
+            audit: None,
         }
     }
 
     /// Any free ports on loopback.
     #[must_use]
     pub fn free() -> Self {
-        Self { api: SocketAddr::from(([127, 0, 0, 1], 0)), telemetry: SocketAddr::from(([127, 0, 0, 1], 0)) }
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { api: free, telemetry: free, audit: None }
     }
 
     /// Refuses anything that is not loopback: a development daemon has a throwaway authority.
@@ -52,7 +58,7 @@ impl Listen {
     /// # Errors
     /// `HPC-DEV-0001`.
     pub fn check(&self) -> Result<(), HpcError> {
-        for address in [self.api, self.telemetry] {
+        for address in [self.api, self.telemetry].into_iter().chain(self.audit) {
             if !address.ip().is_loopback() {
                 let message = format!(
                     "refused to listen on {address}: dev mode has a throwaway CA and may only listen on loopback"
@@ -72,6 +78,8 @@ pub struct Daemon {
     pub api: SocketAddr,
     /// Where telemetry listens.
     pub telemetry: SocketAddr,
+    /// Where anybody reads the published audit log, if anywhere.
+    pub audit: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -87,11 +95,15 @@ impl Daemon {
         let members = PeerPolicy::TrustDomain(world.identity.trust_domain().clone());
         let api = Api { world: Arc::clone(&world) };
         let authzen = AuthZen::new(Arc::clone(&world))?;
+        let tiles = Tiles::for_members(Arc::clone(&world));
         let server = GrpcServerBuilder::new(listen.api)
             .with_identity(world.identity.source(), members.clone())
             .and_then(|server| server.allow_anonymous_for(&[JOIN_PATH]))
-            .and_then(|server| authzen.serve_on(api.serve_on(server)).with_health().build())
+            .and_then(|server| {
+                web::serve_on(api.serve_on(server), authzen.clone(), tiles).with_health().build()
+            })
             .map_err(|error| grpc(listen.api, error))?;
+        let audit = listen.audit.map(|address| audit_server(&world, address)).transpose()?;
         let telemetry = QuicServerBuilder::new(listen.telemetry)
             .with_identity(world.identity.source(), members)
             .and_then(|server| server.with_handler(Arc::new(Ingest { world: Arc::clone(&world) })).build())
@@ -113,13 +125,22 @@ impl Daemon {
                 }
             }),
         ];
+        let audit_addr = audit.as_ref().map(GrpcServer::local_addr);
+        if let Some(audit) = audit {
+            let stop = wait(stopped.clone());
+            tasks.push(tokio::spawn(async move {
+                if let Err(error) = audit.serve_with_shutdown(stop).await {
+                    tracing::error!(%error, "serving the audit log stopped");
+                }
+            }));
+        }
         if world.pace() == Pace::Wall {
             // Where time passes only when told to, whoever tells it reconciles as well: one seed, one story.
             let metrics = Metrics::registered()?;
             tasks.push(tokio::spawn(keep_policies(Arc::clone(&world), stopped.clone())));
             tasks.push(tokio::spawn(keep_in_step(Arc::clone(&world), metrics, stopped)));
         }
-        Ok(Self { world, api: api_addr, telemetry: telemetry_addr, stop, tasks })
+        Ok(Self { world, api: api_addr, telemetry: telemetry_addr, audit: audit_addr, stop, tasks })
     }
 
     /// The address that clients use.
@@ -144,6 +165,14 @@ impl Daemon {
             )
         })
     }
+}
+
+/// The published audit log for anybody.
+fn audit_server(world: &World, address: SocketAddr) -> Result<GrpcServer, HpcError> {
+    let source = Arc::clone(&world.audit) as Arc<dyn TileSource>;
+    web::serve_tiles_on(GrpcServerBuilder::plain_http(address), Tiles::for_anybody(source))
+        .build()
+        .map_err(|error| grpc(address, error))
 }
 
 async fn wait(mut stopped: watch::Receiver<bool>) {

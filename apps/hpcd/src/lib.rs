@@ -20,9 +20,11 @@ pub mod nodes;
 pub mod people;
 pub mod policies;
 pub mod providers;
+pub mod tiles;
 pub mod world;
 
 mod idle;
 mod metrics;
 mod services;
 mod telemetry;
+mod web;

@@ -42,7 +42,7 @@ enum Command {
     Demo(DemoArgs),
     /// Serve the same world on loopback until Ctrl-C; `hpc` finds it by itself. NOT FOR PRODUCTION.
     #[command(
-        after_help = "Examples:\n  hpcd dev\n  hpcd dev --data ./hpc-dev\n  hpcd dev --api-port 0 --telemetry-port 0"
+        after_help = "Examples:\n  hpcd dev\n  hpcd dev --data ./hpc-dev\n  hpcd dev --api-port 0 --telemetry-port 0\n  hpcd dev --audit-listen 127.0.0.1:7804"
     )]
     Dev(DevArgs),
 }
@@ -103,6 +103,10 @@ struct DevArgs {
     /// TCP port of /metrics (no secrets, plain HTTP, loopback); 0 switches it off.
     #[arg(long, value_name = "PORT", default_value_t = 7803)]
     metrics_port: u16,
+    /// Also serve the audit log's checkpoint and tiles here to ANYBODY who can connect, over plain HTTP, for auditors
+    /// without a certificate. Entries name principals, leases and decisions. Loopback: put a proxy with TLS in front.
+    #[arg(long, value_name = "ADDR")]
+    audit_listen: Option<std::net::SocketAddr>,
     /// Where `hpc` looks for its contexts. [default: $HPC_HOME or ~/.config/hpc]
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
@@ -169,8 +173,11 @@ async fn run_dev(args: DevArgs) -> Result<u8, HpcError> {
     // Before anything is made that must be cleared away.
     let mut signals = Signals::install()?;
     let WorldArgs { policies, policy_key, catalog, seed, data } = args.world;
-    let listen =
-        Listen { api: (args.bind, args.api_port).into(), telemetry: (args.bind, args.telemetry_port).into() };
+    let listen = Listen {
+        api: (args.bind, args.api_port).into(),
+        telemetry: (args.bind, args.telemetry_port).into(),
+        audit: args.audit_listen,
+    };
     listen.check()?;
     let options = WorldOptions {
         data,

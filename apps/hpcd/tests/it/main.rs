@@ -11,6 +11,7 @@
 
 mod authzen;
 mod changes;
+mod client;
 mod costs;
 mod directory;
 mod nodes;
@@ -19,6 +20,7 @@ mod process;
 mod providers;
 mod stories;
 mod telemetry;
+mod tiles;
 
 use std::path::Path;
 use std::sync::Arc;
