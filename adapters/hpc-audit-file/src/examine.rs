@@ -85,6 +85,7 @@ pub(crate) fn examine(
 
     let edge = Edge {
         size: walk.range.size(),
+        root: walk.range.root(),
         rows: walk.rows,
         pending_start: walk.pending_start,
         pending: walk.pending,

@@ -26,6 +26,7 @@ mod config;
 mod disk;
 mod error;
 mod examine;
+mod head;
 mod lock;
 mod log;
 mod map;

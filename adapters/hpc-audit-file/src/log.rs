@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::disk::{CHECKPOINT, Disk, LOCK, TAIL, VKEY};
 use crate::examine::examine;
+use crate::head::Head;
 use crate::lock::Locked;
 use crate::map::{damaged, io_of, out_of_range};
 use crate::shared::{Shared, read_file};
@@ -29,6 +30,7 @@ use crate::{Against, Config, DirError};
 /// | | |
 /// | --- | --- |
 /// | append | one write and one fsync for all calls that wait at that moment |
+/// | head | one signature for all that ask at one size; nothing is written |
 /// | checkpoint | writes the tiles since the last one, then the checkpoint, each with fsync |
 /// | proofs, entries | from memory for the newest, otherwise one to four tiles of 8 KiB or one bundle |
 /// | search | reads the bundles it covers |
@@ -39,6 +41,7 @@ use crate::{Against, Config, DirError};
 pub struct FileAuditLog {
     shared: Arc<Shared>,
     key: VerifierKey,
+    head: Head,
     commands: Option<mpsc::Sender<Command>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -57,7 +60,7 @@ impl FileAuditLog {
     }
 
     pub(crate) fn open_on(disk: Disk, dir: &Path, keys: KeyPair, config: Config) -> Result<Self, DirError> {
-        let signer = NoteSigner::new(&config.origin, keys).map_err(DirError::Key)?;
+        let signer = Arc::new(NoteSigner::new(&config.origin, keys).map_err(DirError::Key)?);
         let key = signer.verifier_key().clone();
         fs::create_dir_all(dir).map_err(io_of("."))?;
         let lock = lock(dir)?;
@@ -85,6 +88,7 @@ impl FileAuditLog {
         }
         let tail_bytes = examined.tail_bytes;
         let shared = Arc::new(Shared::new(dir, examined.edge));
+        let head = Head::new(Arc::clone(&signer));
         let writer = Writer {
             disk,
             shared: Arc::clone(&shared),
@@ -103,7 +107,7 @@ impl FileAuditLog {
             .name("audit-writer".to_owned())
             .spawn(move || writer.run(receiver))
             .map_err(io_of("."))?;
-        Ok(Self { shared, key, commands: Some(sender), thread: Mutex::new(Some(thread)) })
+        Ok(Self { shared, key, head, commands: Some(sender), thread: Mutex::new(Some(thread)) })
     }
 
     /// Signs everything, tidies the tail, and lets go of the folder. Afterwards reading still works.
@@ -175,6 +179,10 @@ impl AuditLog for FileAuditLog {
 
     async fn checkpoint(&self) -> Result<SignedCheckpoint, AuditError> {
         self.ask(|reply| Command::Checkpoint { reply }, || AuditError::Closed).await
+    }
+
+    async fn head(&self) -> Result<SignedCheckpoint, AuditError> {
+        self.head.of(&self.shared)
     }
 
     async fn entries(&self, start: u64, limit: usize) -> Result<Vec<Recorded>, AuditError> {

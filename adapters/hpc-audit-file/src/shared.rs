@@ -37,6 +37,8 @@ impl Row {
 /// The end of the log.
 pub(crate) struct Edge {
     pub(crate) size: u64,
+    /// Root of the tree of `size` entries.
+    pub(crate) root: Hash,
     pub(crate) rows: Vec<Row>,
     /// Index of the first pending entry; a multiple of 256.
     pub(crate) pending_start: u64,

@@ -43,7 +43,7 @@ pub(crate) fn id_hash(id: &str) -> IdHash {
 pub(crate) struct Writer {
     pub(crate) disk: Disk,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) signer: NoteSigner,
+    pub(crate) signer: Arc<NoteSigner>,
     pub(crate) range: CompactRange,
     pub(crate) ids: HashMap<IdHash, u64>,
     pub(crate) tail: File,
@@ -225,6 +225,7 @@ impl Writer {
             edge.pending.push(bytes);
         }
         edge.size = self.range.size();
+        edge.root = self.range.root();
     }
 
     /// Refuses appends when the log is not fit for them, and first tries to shorten an overlong tail.

@@ -178,6 +178,10 @@ impl AuditLog for MemoryAuditLog {
         Ok(state.published.clone())
     }
 
+    async fn head(&self) -> Result<SignedCheckpoint, AuditError> {
+        checkpoint_of(&self.state().tree, &self.signer).map_err(damaged)
+    }
+
     async fn entries(&self, start: u64, limit: usize) -> Result<Vec<Recorded>, AuditError> {
         let state = self.state();
         let size = state.tree.len();
@@ -344,6 +348,7 @@ mod tests {
         assert!(matches!(log.append(vec![entry(2)]).await, Err(AuditError::Unwritable { .. })));
         assert!(matches!(log.checkpoint().await, Err(AuditError::Unwritable { .. })));
         assert_eq!(log.entries(0, 10).await.unwrap().len(), 1);
+        assert_eq!(log.head().await.unwrap().checkpoint().size, 1);
         log.set_writable(true);
         assert_eq!(log.append(vec![entry(2)]).await.unwrap()[0].index, 1);
     }

@@ -17,6 +17,7 @@
 //!
 //! - [`AuditLog`] is the port; [`Entry`], [`Receipt`], [`Recorded`], [`Search`] are its words.
 //! - [`TileSource`] hands out what is published: a checkpoint and the tiles under it.
+//! - [`prove`] gives receipts their proofs as C2SP tlog-proof texts, [`Receipt::check`] and [`verify_receipt`] check them.
 //! - [`export`] makes a [`Bundle`], [`verify_bundle`] checks one from the published formats alone.
 //!
 //! Features: `mock` adds `MockAuditLog`.
@@ -25,6 +26,7 @@ mod bundle;
 mod entry;
 mod error;
 mod log;
+mod receipt;
 mod search;
 mod tiles;
 
@@ -39,9 +41,8 @@ pub use entry::{
 pub use error::AuditError;
 #[cfg(feature = "mock")]
 pub use log::MockAuditLog;
-pub use log::{
-    APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditLog, ENTRIES_LIMIT_MAX, PROFILE, Receipt, Recorded,
-};
+pub use log::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditLog, ENTRIES_LIMIT_MAX, PROFILE, Recorded};
+pub use receipt::{Receipt, ReceiptError, prove, verify_receipt};
 pub use search::{SEARCH_LIMIT_MAX, SEARCH_SCAN_MAX, Search, SearchPage};
 pub use tiles::TileSource;
 

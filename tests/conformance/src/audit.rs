@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hpc_audit::{
-    APPEND_ENTRIES_MAX, AuditError, AuditLog, Checkpoint, ENTRIES_LIMIT_MAX, Entry, Outcome,
-    SEARCH_LIMIT_MAX, Search, SignedCheckpoint, export, verify_bundle,
+    APPEND_ENTRIES_MAX, AuditError, AuditLog, Checkpoint, ENTRIES_LIMIT_MAX, Entry, Outcome, Receipt,
+    ReceiptError, SEARCH_LIMIT_MAX, Search, SignedCheckpoint, export, prove, verify_bundle, verify_receipt,
 };
 use jiff::Timestamp;
 
@@ -39,6 +39,10 @@ macro_rules! audit_log {
                 an_empty_log_has_a_checkpoint,
                 a_checkpoint_covers_every_acknowledged_entry,
                 checkpoints_never_go_back_and_are_consistent,
+                a_head_covers_every_acknowledged_entry,
+                heads_never_go_back_and_are_consistent_with_checkpoints,
+                receipts_are_proved_under_one_head,
+                receipts_out_of_range_are_not_proved,
                 entries_come_back_as_they_were_appended,
                 entries_out_of_range_are_refused,
                 every_inclusion_at_every_size_holds,
@@ -248,6 +252,84 @@ pub async fn checkpoints_never_go_back_and_are_consistent(log: &Log) {
         tokio::task::yield_now().await;
     }
     writer.await.unwrap();
+}
+
+/// A head covers every entry acknowledged before, from the empty log on, and the log's key signed it.
+pub async fn a_head_covers_every_acknowledged_entry(log: &Log) {
+    assert_eq!(log.head().await.unwrap().checkpoint().root, hpc_audit::PROFILE.empty_root());
+    for size in 1..=20 {
+        log.append(vec![entry(size)]).await.unwrap();
+        let signed = log.head().await.unwrap();
+        assert_eq!(signed.checkpoint().size, size as u64);
+        assert_eq!(signed.checkpoint().root, root_at(log, size as u64).await);
+        assert_eq!(
+            SignedCheckpoint::open(signed.to_string().as_bytes(), &log.verifier_key()),
+            Ok(signed.clone())
+        );
+        assert_eq!(log.head().await, Ok(signed));
+    }
+}
+
+/// Sizes of heads and checkpoints in the order they were asked for never fall, and any two are consistent.
+pub async fn heads_never_go_back_and_are_consistent_with_checkpoints(log: &Log) {
+    let writer = {
+        let log = Arc::clone(log);
+        tokio::spawn(async move {
+            for n in 0..100 {
+                log.append(vec![entry(n)]).await.unwrap();
+            }
+        })
+    };
+    let mut seen: Vec<Checkpoint> = Vec::new();
+    while seen.last().is_none_or(|last| last.size < 100) {
+        let next = if seen.len() % 3 == 2 { log.checkpoint().await } else { log.head().await };
+        let next = next.unwrap().checkpoint().clone();
+        assert!(seen.last().is_none_or(|last| next.size >= last.size));
+        seen.push(next);
+        tokio::task::yield_now().await;
+    }
+    writer.await.unwrap();
+    seen.retain(|checkpoint| checkpoint.size > 0);
+    seen.dedup();
+    for (position, old) in seen.iter().enumerate() {
+        for new in &seen[position..] {
+            let proof = log.consistency(old.size, new.size).await.unwrap();
+            assert_eq!(proof.verify(&old.root, &new.root), Ok(()), "{old} {new}");
+        }
+    }
+}
+
+/// Proofs of receipts hold for their entries and no others, all under one head.
+pub async fn receipts_are_proved_under_one_head(log: &Log) {
+    fill(log, 300).await;
+    let receipts = log.append((300..310).map(entry).collect()).await.unwrap();
+    let key = log.verifier_key();
+    let indices: Vec<u64> = receipts.iter().map(|receipt| receipt.index).chain([0, 255, 256]).collect();
+    let proofs = prove(&**log, &indices).await.unwrap();
+    assert_eq!(proofs.len(), indices.len());
+    for (receipt, proof) in receipts.iter().zip(&proofs) {
+        assert_eq!(receipt.check(proof, &key).unwrap().checkpoint().size, 310);
+        let other = Receipt { index: receipt.index + 1, ..receipt.clone() };
+        assert!(matches!(other.check(proof, &key), Err(ReceiptError::OtherIndex { .. })));
+        let other = Receipt { log: "other".into(), ..receipt.clone() };
+        assert!(matches!(other.check(proof, &key), Err(ReceiptError::OtherLog { .. })));
+    }
+    for (index, proof) in indices.iter().zip(&proofs) {
+        let bytes = entry(*index as i64).encode().unwrap();
+        let (proved, head) = verify_receipt(&Entry::leaf_hash(&bytes), proof, &key).unwrap();
+        assert_eq!((proved, head.checkpoint().size), (*index, 310));
+        assert!(verify_receipt(&Entry::leaf_hash(&[bytes, vec![0]].concat()), proof, &key).is_err());
+    }
+}
+
+/// What the log does not have is not proved.
+pub async fn receipts_out_of_range_are_not_proved(log: &Log) {
+    assert_eq!(prove(&**log, &[]).await, Ok(vec![]));
+    fill(log, 3).await;
+    assert!(matches!(prove(&**log, &[0, 3]).await, Err(AuditError::OutOfRange { .. })));
+    let many = vec![0; APPEND_ENTRIES_MAX + 1];
+    assert!(matches!(prove(&**log, &many).await, Err(AuditError::TooMuch { .. })));
+    assert_eq!(prove(&**log, &many[1..]).await.unwrap().len(), APPEND_ENTRIES_MAX);
 }
 
 /// Entries come back whole, in order, and pages end with the log.

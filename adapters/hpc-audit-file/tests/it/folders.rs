@@ -179,6 +179,33 @@ async fn the_tiles_are_those_of_the_published_format() {
     assert!((0..700).all(|i| tree.leaf_hash(i).unwrap().as_bytes()[..] == level0[i as usize * 32..][..32]));
 }
 
+/// What was proved under heads that nobody published stays proved: through a stop without a word, and in later checkpoints.
+#[tokio::test]
+async fn heads_stay_true_when_the_log_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut heads = Vec::new();
+    for round in 0..4 {
+        let log = open(dir.path()).unwrap();
+        assert_eq!(log.head().await.unwrap().checkpoint().size, round * 300);
+        for step in 0..3 {
+            append(&log, round * 300 + step * 100, round * 300 + step * 100 + 100).await;
+            let before = files(dir.path());
+            heads.push(log.head().await.unwrap().checkpoint().clone());
+            assert_eq!(files(dir.path()), before, "a head writes nothing");
+        }
+        if round == 2 {
+            log.close().await.unwrap();
+        }
+    }
+    let log = open(dir.path()).unwrap();
+    let last = log.checkpoint().await.unwrap().checkpoint().clone();
+    assert_eq!(heads.last(), Some(&last));
+    for head in heads {
+        let proof = log.consistency(head.size, last.size).await.unwrap();
+        assert_eq!(proof.verify(&head.root, &last.root), Ok(()), "{head}");
+    }
+}
+
 #[tokio::test]
 async fn a_log_contains_what_it_once_signed() {
     let (dir, earlier) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
