@@ -32,12 +32,12 @@ impl Faults {
         Ok(())
     }
 
-    fn set(&self, first: u64, count: u64) {
+    pub(crate) fn set(&self, first: u64, count: u64) {
         self.count.store(count, Ordering::SeqCst);
         self.first.store(first, Ordering::SeqCst);
     }
 
-    fn steps(&self) -> u64 {
+    pub(crate) fn steps(&self) -> u64 {
         self.steps.load(Ordering::SeqCst)
     }
 }

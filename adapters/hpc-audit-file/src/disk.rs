@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,8 @@ pub(crate) const CHECKPOINT: &str = "checkpoint";
 pub(crate) const TAIL: &str = "tail";
 /// A file that is being written; it gets its name when it is whole.
 pub(crate) const UNFINISHED: &str = ".tmp";
+/// What a long file is written in.
+const STREAM_BUFFER_BYTES: usize = 1 << 18;
 
 pub(crate) struct Disk {
     root: PathBuf,
@@ -66,6 +68,38 @@ impl Disk {
         fs::rename(self.path(&format!("{name}{UNFINISHED}")), self.path(name))?;
         self.step()?;
         File::open(&self.root)?.sync_all()
+    }
+
+    /// Writes a long file piece by piece. It appears at once or not at all, and it and its name are durable.
+    pub(crate) fn stream(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let path = self.path(name);
+        let folder = path.parent().unwrap_or(&self.root);
+        let mut folders = BTreeSet::from([folder.to_owned()]);
+        self.create_folders(folder, &mut folders)?;
+        let unfinished = self.path(&format!("{name}{UNFINISHED}"));
+        let written = self.step().and_then(|()| File::create(&unfinished)).and_then(|file| {
+            let mut out = BufWriter::with_capacity(STREAM_BUFFER_BYTES, file);
+            fill(&mut out)?;
+            let file = out.into_inner().map_err(IntoInnerError::into_error)?;
+            self.step()?;
+            file.sync_all()
+        });
+        if let Err(error) = written {
+            // The space is free again when this works; the next opening cleans up when it does not.
+            let _ = self.step().and_then(|()| fs::remove_file(&unfinished));
+            return Err(error);
+        }
+        self.step()?;
+        fs::rename(&unfinished, &path)?;
+        for folder in folders {
+            self.step()?;
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
     }
 
     fn write_whole(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

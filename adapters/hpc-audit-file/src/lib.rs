@@ -27,6 +27,8 @@ mod disk;
 mod error;
 mod examine;
 mod head;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the writer and the readers use it next"))]
+mod index;
 mod lock;
 mod log;
 mod map;
@@ -38,6 +40,7 @@ mod writer;
 
 pub use config::{Config, GROUP_BYTES_MAX, PENDING_BYTES_MAX, PENDING_ENTRIES_MAX, TAIL_BYTES_MAX};
 pub use error::DirError;
+pub use index::IndexReport;
 pub use log::FileAuditLog;
 pub use tail::TornTail;
 pub use verify::{Against, DirReport, Progress, check_dir, verify_dir, visit_dir};

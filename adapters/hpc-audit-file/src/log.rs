@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use hpc_audit::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditError, AuditLog, Checkpoint, ConsistencyProof,
-    ENTRIES_LIMIT_MAX, Entry, InclusionProof, PROFILE, Receipt, Recorded, Search, SearchPage,
-    SignedCheckpoint, VerifierKey,
+    ENTRIES_LIMIT_MAX, Entry, InclusionProof, PROFILE, Receipt, Recorded, SEARCH_SCAN_MAX, Search,
+    SearchPage, SignedCheckpoint, VerifierKey,
 };
 use hpc_crypto::merkle::ProofPlan;
 use hpc_crypto::note::{NoteSigner, SignedNote};
@@ -242,8 +242,8 @@ impl AuditLog for FileAuditLog {
                 SearchPage { hits: Vec::new(), covered: range.start..range.start, complete: false };
             while page.covered.end < range.end && page.hits.len() < search.limit {
                 let next = page.covered.end;
-                let left = usize::try_from(range.end - next).unwrap_or(usize::MAX).min(ENTRIES_LIMIT_MAX);
-                let block = shared.block(next, left)?;
+                let left = (range.end - next).min(SEARCH_SCAN_MAX - (next - range.start)) as usize;
+                let block = shared.block(next, left.min(ENTRIES_LIMIT_MAX))?;
                 if block.is_empty() {
                     break;
                 }

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use hpc_audit::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditError, AuditLog, ConsistencyProof, ENTRIES_LIMIT_MAX, Entry,
-    InclusionProof, PROFILE, Receipt, Recorded, Search, SearchPage, SignedCheckpoint, Tile, TileKind,
-    TileSource, VerifierKey,
+    InclusionProof, PROFILE, Receipt, Recorded, SEARCH_SCAN_MAX, Search, SearchPage, SignedCheckpoint, Tile,
+    TileKind, TileSource, VerifierKey,
 };
 use hpc_crypto::CryptoError;
 use hpc_crypto::checkpoint::Checkpoint;
@@ -215,7 +215,7 @@ impl AuditLog for MemoryAuditLog {
         let range = search.range(size)?;
         let mut page = SearchPage { hits: Vec::new(), covered: range.start..range.start, complete: false };
         let skipped = usize::try_from(range.start).unwrap_or(usize::MAX);
-        let in_range = state.entries.iter().skip(skipped).take_while(|recorded| recorded.index < range.end);
+        let in_range = state.entries.iter().skip(skipped).take(SEARCH_SCAN_MAX as usize);
         for recorded in in_range {
             if page.hits.len() == search.limit {
                 break;

@@ -68,7 +68,10 @@ pub trait AuditLog: Send + Sync {
     /// [`AuditError::OutOfRange`] and what the backend says.
     async fn consistency(&self, old: u64, new: u64) -> Result<ConsistencyProof, AuditError>;
 
-    /// The entries that fit, in order of their index, and the range that was looked at.
+    /// The entries that fit, in order of their index, and the range that they are an answer for.
+    ///
+    /// The range begins behind `after` and ends at the size of the log, or behind the last hit when there are `limit`,
+    /// or where [`crate::SEARCH_SCAN_MAX`] entries were read.
     ///
     /// # Errors
     /// [`AuditError::OutOfRange`] for a limit not in 1 to [`crate::SEARCH_LIMIT_MAX`], and what the backend says.

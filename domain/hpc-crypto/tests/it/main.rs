@@ -7,8 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
+mod cosignatures;
 mod data;
 mod notes;
+mod policies;
 mod tiles;
 mod trees;
 mod vectors;
+mod witnesses;
