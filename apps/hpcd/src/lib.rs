@@ -11,6 +11,7 @@ pub mod authzen;
 pub mod banner;
 pub mod clock;
 pub mod context;
+pub mod cosigning;
 pub mod daemon;
 pub mod data;
 pub mod demo;
@@ -21,6 +22,7 @@ pub mod people;
 pub mod policies;
 pub mod providers;
 pub mod tiles;
+pub mod witness;
 pub mod world;
 
 mod idle;

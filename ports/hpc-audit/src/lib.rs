@@ -31,8 +31,8 @@ mod search;
 mod tiles;
 
 pub use bundle::{
-    BUNDLE_BYTES_MAX, BUNDLE_ENTRIES_MAX, Bundle, BundleEntry, BundleError, Selection, Verified, export,
-    verify_bundle,
+    BUNDLE_BYTES_MAX, BUNDLE_ENTRIES_MAX, Bundle, BundleConsistency, BundleEntry, BundleError, Selection,
+    Verified, begin, export, prove_entry, verify_bundle,
 };
 pub use entry::{
     DATA_MAX, ENTRY_BYTES_MAX, ENTRY_VERSION, Entry, EntryError, ID_BYTES_MAX, NAME_BYTES_MAX, Outcome,

@@ -19,6 +19,7 @@ use tonic::body::Body;
 
 use self::limits::{BUNDLE_WAIT_MAX, BUNDLES_MAX, CHECKPOINT_AGE_MAX_S, TILE_AGE_MAX_S};
 use self::reply::{Content, Problem, packed, reply, wants_gzip};
+use crate::cosigning::Cosigning;
 use crate::people;
 use crate::world::World;
 
@@ -29,6 +30,8 @@ pub const PREFIX: &str = "/audit/";
 #[derive(Clone)]
 pub(crate) struct Tiles {
     source: Arc<dyn TileSource>,
+    /// Who has the newest cosigned checkpoint, if witnesses are asked.
+    cosigning: Option<Arc<Cosigning>>,
     /// Whose policies say who may read; `None` where anybody may.
     world: Option<Arc<World>>,
     /// Bundles of entries in memory at once. Each kind of readers has its own: strangers keep no member waiting.
@@ -37,14 +40,14 @@ pub(crate) struct Tiles {
 
 impl Tiles {
     /// For members of the trust domain, who are asked for their permission.
-    pub(crate) fn for_members(world: Arc<World>) -> Self {
+    pub(crate) fn for_members(world: Arc<World>, cosigning: Option<Arc<Cosigning>>) -> Self {
         let source = Arc::clone(&world.audit) as Arc<dyn TileSource>;
-        Self { source, world: Some(world), bundles: Arc::new(Semaphore::new(BUNDLES_MAX)) }
+        Self { source, cosigning, world: Some(world), bundles: Arc::new(Semaphore::new(BUNDLES_MAX)) }
     }
 
     /// For anybody.
-    pub(crate) fn for_anybody(source: Arc<dyn TileSource>) -> Self {
-        Self { source, world: None, bundles: Arc::new(Semaphore::new(BUNDLES_MAX)) }
+    pub(crate) fn for_anybody(source: Arc<dyn TileSource>, cosigning: Option<Arc<Cosigning>>) -> Self {
+        Self { source, cosigning, world: None, bundles: Arc::new(Semaphore::new(BUNDLES_MAX)) }
     }
 
     /// Whether a path is below the prefix.
@@ -73,7 +76,7 @@ impl Tiles {
         let whose = if self.world.is_some() { "private" } else { "public" };
         if name == "checkpoint" {
             return Ok(Content {
-                bytes: self.source.published().to_string().into_bytes().into(),
+                bytes: self.checkpoint().into_bytes().into(),
                 kind: "text/plain; charset=utf-8",
                 cache: format!("{whose}, max-age={CHECKPOINT_AGE_MAX_S}"),
                 gzip: None,
@@ -105,6 +108,12 @@ impl Tiles {
         let (policies, resource) = (world.broker.policies(), Resource::new("audit", "audit"));
         hpc_broker::check(&policies, &caller, resource, "audit.read", world.now())
             .map_err(|error| Problem::refused(&error))
+    }
+
+    /// The newest checkpoint with its quorum; without witnesses, or before the first quorum, the newest that is published.
+    fn checkpoint(&self) -> String {
+        let cosigned = self.cosigning.as_ref().and_then(|cosigning| cosigning.state().note);
+        cosigned.unwrap_or_else(|| self.source.published().to_string())
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Problem> {

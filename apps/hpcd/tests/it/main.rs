@@ -12,6 +12,7 @@
 mod authzen;
 mod changes;
 mod client;
+mod cosigning;
 mod costs;
 mod directory;
 mod nodes;
@@ -21,6 +22,7 @@ mod providers;
 mod stories;
 mod telemetry;
 mod tiles;
+mod witness;
 
 use std::path::Path;
 use std::sync::Arc;

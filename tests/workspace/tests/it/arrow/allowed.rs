@@ -96,7 +96,8 @@ pub const SIBLINGS: &[(&str, &str)] = &[
 /// Heavy or peculiar crates, and the manifests that are meant for them.
 pub const VENDORS: &[(&str, &[&str])] = &[
     ("redb", &["hpc-ledger-redb", "hpc-tsdb-embedded"]),
-    ("reqwest", &["hpc-tsdb-influxdb"]),
+    // hpcd asks witnesses of other organisations.
+    ("reqwest", &["hpc-tsdb-influxdb", "hpcd"]),
     ("rmcp", &["hpc-mcp"]),
     ("jsonschema", &["hpc-mcp"]),
     ("schemars", &["hpc-mcp"]),
