@@ -9,3 +9,5 @@
 
 mod bundles;
 mod entries;
+mod outside;
+mod seeds;

