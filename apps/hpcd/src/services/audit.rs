@@ -21,6 +21,8 @@ use tonic::{Request, Response, Status};
 use super::{Api, caller, document, id, status};
 use crate::cosigning::CosignState;
 
+/// Most bytes of entries in one page of a search; the longest entry alone is far shorter.
+const SEARCH_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Most entries in one proof.
 const PROOF_ENTRIES_MAX: usize = 1_000;
 /// Bytes of entries from which on a part of an export is sent. With the longest entry and the proofs it stays far below
@@ -42,12 +44,22 @@ impl AuditService for Api {
         let search = search_of(&message)?;
         let page = self.world.audit.search(&search).await.map_err(unreadable)?;
         let mut entries = Vec::with_capacity(page.hits.len());
+        let (mut bytes, mut next_after_index) = (0, next(&page));
+        let mut last = None;
         for recorded in &page.hits {
-            entries.push(document("hpc.audit-entry/v1", &EntryDocument::from(recorded))?);
+            let entry = document("hpc.audit-entry/v1", &EntryDocument::from(recorded))?;
+            bytes += entry.json.len();
+            // Long entries fill a message before they fill a page; the next page goes on from there.
+            if bytes > SEARCH_BYTES_MAX && last.is_some() {
+                next_after_index = last;
+                break;
+            }
+            last = Some(recorded.index);
+            entries.push(entry);
         }
         Ok(Response::new(v1::SearchResponse {
             entries,
-            next_after_index: next(&page),
+            next_after_index,
             tree_size: self.world.audit.size(),
         }))
     }
