@@ -233,6 +233,11 @@ impl World {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Bits for the id of a decision that no other has: the time in milliseconds, then chance.
+    pub(crate) fn fresh_decision(&self) -> u128 {
+        self.broker.fresh_bits()
+    }
+
     /// The world's time.
     #[must_use]
     pub fn now(&self) -> Timestamp {

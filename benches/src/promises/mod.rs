@@ -23,6 +23,7 @@ mod tsdb_bytes_per_point;
 mod tsdb_ingest;
 mod tsdb_query_1h_1000_series;
 mod unary_grpc;
+mod verify_batch;
 
 use crate::Result;
 use crate::harness::{Bench, Report};
@@ -45,6 +46,7 @@ pub const ALL: &[Promise] = &[
     audit_append_durable::PROMISE,
     merkle_build_1m::PROMISE,
     inclusion_proof::PROMISE,
+    verify_batch::PROMISE,
     seal_open_4k::PROMISE,
     mtls_handshakes::PROMISE,
     issue_certificates::PROMISE,

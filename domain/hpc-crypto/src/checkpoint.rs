@@ -137,6 +137,11 @@ impl SignedCheckpoint {
         self.note.push(line)
     }
 
+    /// Leaves only the signature lines of `keys`.
+    pub(crate) fn keep_lines_of(&mut self, keys: &[VerifierKey]) {
+        self.note.remove(|line| !keys.iter().any(|key| key.name() == line.name() && key.id() == line.id()));
+    }
+
     /// The same text under other signatures, of which the log's must be one.
     pub(crate) fn replace_note(&mut self, note: SignedNote) {
         debug_assert_eq!(self.note.text(), note.text());

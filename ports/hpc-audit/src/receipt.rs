@@ -2,8 +2,10 @@
 
 use hpc_crypto::CryptoError;
 use hpc_crypto::checkpoint::SignedCheckpoint;
+use hpc_crypto::cosignature::Clock;
 use hpc_crypto::hashing::Hash;
 use hpc_crypto::note::VerifierKey;
+use hpc_crypto::tlog_policy::{TlogPolicy, Verdict};
 use hpc_crypto::tlog_proof;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -84,6 +86,20 @@ pub fn verify_receipt(
     key: &VerifierKey,
 ) -> Result<(u64, SignedCheckpoint), ReceiptError> {
     tlog_proof::open(proof, leaf_hash, key).map_err(ReceiptError::Proof)
+}
+
+/// The same with a log policy in place of a key: a listed log signed the checkpoint, and the quorum of witnesses cosigned
+/// it, none of them later than `clock` allows. Returns the entry's index, and which of them did.
+///
+/// # Errors
+/// Only [`ReceiptError::Proof`].
+pub fn verify_receipt_with(
+    leaf_hash: &Hash,
+    proof: &str,
+    policy: &TlogPolicy,
+    clock: Option<Clock>,
+) -> Result<(u64, Verdict), ReceiptError> {
+    tlog_proof::open_with(proof, leaf_hash, policy, clock).map_err(ReceiptError::Proof)
 }
 
 /// The texts of C2SP tlog-proofs for these indices, in their order, all under one head.

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use hpc_audit::{
     APPEND_ENTRIES_MAX, AuditError, AuditLog, Checkpoint, ENTRIES_LIMIT_MAX, Entry, Outcome, Receipt,
-    ReceiptError, SEARCH_LIMIT_MAX, Search, SignedCheckpoint, export, prove, verify_bundle, verify_receipt,
+    ReceiptError, SEARCH_LIMIT_MAX, Search, SignedCheckpoint, TlogPolicy, export, prove, verify_bundle,
+    verify_receipt, verify_receipt_with,
 };
 use jiff::Timestamp;
 
@@ -320,6 +321,12 @@ pub async fn receipts_are_proved_under_one_head(log: &Log) {
         let bytes = entry(*index as i64).encode().unwrap();
         let (proved, head) = verify_receipt(&Entry::leaf_hash(&bytes), proof, &key).unwrap();
         assert_eq!((proved, head.checkpoint().size), (*index, 310));
+        // The same under a policy of logs that asks for no witness; another log's policy takes nothing.
+        let policy: TlogPolicy = format!("log {key}\nquorum none\n").parse().unwrap();
+        let (proved, _) = verify_receipt_with(&Entry::leaf_hash(&bytes), proof, &policy, None).unwrap();
+        assert_eq!(proved, *index);
+        let nobody: TlogPolicy = "quorum none\n".parse().unwrap();
+        assert!(verify_receipt_with(&Entry::leaf_hash(&bytes), proof, &nobody, None).is_err());
         assert!(verify_receipt(&Entry::leaf_hash(&[bytes, vec![0]].concat()), proof, &key).is_err());
     }
 }

@@ -2112,7 +2112,7 @@ pub mod policy_service_client {
                 ::hpc_types::control::v1::ReloadPolicyRequest,
             >,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         > {
             self.inner
@@ -2139,7 +2139,7 @@ pub mod policy_service_client {
                 ::hpc_types::control::v1::SetCandidateRequest,
             >,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         > {
             self.inner
@@ -2195,7 +2195,7 @@ pub mod policy_service_client {
                 ::hpc_types::control::v1::ClearCandidateRequest,
             >,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         > {
             self.inner
@@ -2222,7 +2222,7 @@ pub mod policy_service_client {
             &mut self,
             request: impl tonic::IntoRequest<::hpc_types::control::v1::PromoteRequest>,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         > {
             self.inner
@@ -2270,7 +2270,7 @@ pub mod policy_service_server {
             &self,
             request: tonic::Request<::hpc_types::control::v1::ReloadPolicyRequest>,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         >;
         /// Tries policies beside those in force: asked the same, compared, never obeyed.
@@ -2278,7 +2278,7 @@ pub mod policy_service_server {
             &self,
             request: tonic::Request<::hpc_types::control::v1::SetCandidateRequest>,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         >;
         /// How the candidate compares so far.
@@ -2294,7 +2294,7 @@ pub mod policy_service_server {
             &self,
             request: tonic::Request<::hpc_types::control::v1::ClearCandidateRequest>,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         >;
         /// Puts the candidate in force, if it is the one named.
@@ -2302,7 +2302,7 @@ pub mod policy_service_server {
             &self,
             request: tonic::Request<::hpc_types::control::v1::PromoteRequest>,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         >;
     }
@@ -2439,7 +2439,7 @@ pub mod policy_service_server {
                     > tonic::server::UnaryService<
                         ::hpc_types::control::v1::ReloadPolicyRequest,
                     > for ReloadSvc<T> {
-                        type Response = ::hpc_types::control::v1::Document;
+                        type Response = ::hpc_types::control::v1::RecordedDocument;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -2487,7 +2487,7 @@ pub mod policy_service_server {
                     > tonic::server::UnaryService<
                         ::hpc_types::control::v1::SetCandidateRequest,
                     > for SetCandidateSvc<T> {
-                        type Response = ::hpc_types::control::v1::Document;
+                        type Response = ::hpc_types::control::v1::RecordedDocument;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -2583,7 +2583,7 @@ pub mod policy_service_server {
                     > tonic::server::UnaryService<
                         ::hpc_types::control::v1::ClearCandidateRequest,
                     > for ClearCandidateSvc<T> {
-                        type Response = ::hpc_types::control::v1::Document;
+                        type Response = ::hpc_types::control::v1::RecordedDocument;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -2631,7 +2631,7 @@ pub mod policy_service_server {
                     > tonic::server::UnaryService<
                         ::hpc_types::control::v1::PromoteRequest,
                     > for PromoteSvc<T> {
-                        type Response = ::hpc_types::control::v1::Document;
+                        type Response = ::hpc_types::control::v1::RecordedDocument;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,

@@ -23,6 +23,7 @@ mod plans;
 mod policies;
 mod policy_diff;
 mod policy_ways;
+mod receipts;
 mod remedies;
 mod replay;
 mod shadow;

@@ -15,6 +15,7 @@ mod client;
 mod cosigning;
 mod costs;
 mod directory;
+mod entries;
 mod nodes;
 mod policies;
 mod process;
@@ -22,6 +23,7 @@ mod providers;
 mod stories;
 mod telemetry;
 mod tiles;
+mod unwritable;
 mod witness;
 
 use std::path::Path;
@@ -73,7 +75,7 @@ pub async fn lease(world: &World, holder: &Caller) -> LeaseRecord {
 pub async fn node(daemon: &Daemon, name: &str, by: &Caller) -> Joined {
     let life = std::time::Duration::from_secs(300);
     let name = NodeName::parse(name).unwrap();
-    let (token, _) = daemon.world.nodes.invite(&by.name, name, life).await.unwrap();
+    let token = daemon.world.nodes.invite(&by.name, name, life).await.unwrap().token;
     hpc_agent::join(&daemon.endpoint(), &token).await.unwrap()
 }
 

@@ -118,8 +118,8 @@ impl Refusal {
 /// Decides whether a witness cosigns the checkpoint of a request.
 ///
 /// `remembered` is the latest checkpoint cosigned for [`AddCheckpoint::origin`], `logs` the keys of all trusted logs. The
-/// checkpoint returned is to be stored in its place, and only then cosigned; that nothing else was stored in between is
-/// the caller's to see to.
+/// checkpoint returned, with the signatures of trusted keys alone, is to be stored in its place, and only then cosigned;
+/// that nothing else was stored in between is the caller's to see to.
 ///
 /// # Errors
 /// The [`Refusal`], checked in this order: log, signature, old size, root of an equal size, proof.
@@ -128,7 +128,7 @@ pub fn decide(
     request: &AddCheckpoint,
     logs: &[VerifierKey],
 ) -> Result<SignedCheckpoint, Refusal> {
-    let checkpoint = match SignedCheckpoint::of_any(request.note().clone(), logs) {
+    let mut checkpoint = match SignedCheckpoint::of_any(request.note().clone(), logs) {
         Ok((checkpoint, _)) => checkpoint,
         Err(CryptoError::UnknownLog { origin }) => return Err(Refusal::UnknownLog { origin }),
         Err(error @ (CryptoError::NoTrustedSignature | CryptoError::BadSignature { .. })) => {
@@ -136,6 +136,8 @@ pub fn decide(
         }
         Err(error) => return Err(Refusal::Malformed(error)),
     };
+    // Whoever sent the request can have added lines, and none of them is worth storing.
+    checkpoint.keep_lines_of(logs);
     let (origin, size) = (&checkpoint.checkpoint().origin, checkpoint.checkpoint().size);
     let old_size = request.old_size();
     if let Some(known) = remembered.filter(|known| known.checkpoint().origin != *origin) {

@@ -8,7 +8,7 @@ use hpc_crypto::witness::{
     AddCheckpoint, Progress, Refusal, Remembered, SplitView, Strength, compare, confirm_growth, decide,
 };
 
-use crate::cosignatures::log;
+use crate::cosignatures::{log, witness};
 
 /// The request shown in c2sp.org/tlog-witness (CC BY 4.0).
 const C2SP_REQUEST: &str = "old 20852014\n\
@@ -110,6 +110,12 @@ fn a_log_that_grows_is_cosigned() {
     }
     assert_eq!(ask(None, 0, vec![], &at(1, 5)), Ok(at(1, 5)));
     assert_eq!(ask(None, 0, vec![], &at(1, 0)), Ok(at(1, 0)));
+    // Lines that someone else added are neither stored nor part of evidence.
+    let mut crowded = at(1, 5);
+    crowded.push(witness(2).cosign(&crowded, 1_000).unwrap()).unwrap();
+    assert_eq!(ask(None, 0, vec![], &crowded), Ok(at(1, 5)));
+    let refusal = ask(Some(&at(2, 5)), 5, vec![], &crowded).unwrap_err();
+    assert_eq!(refusal.split(), SplitView::new(&Remembered::from(&at(2, 5)), &at(1, 5), &[]).as_ref().ok());
 }
 
 #[test]
