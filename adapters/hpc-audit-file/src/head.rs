@@ -1,6 +1,6 @@
 //! The newest checkpoint that nobody has published: signed from memory, once for each size that is asked for.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use hpc_audit::{AuditError, Checkpoint, SignedCheckpoint};
 use hpc_crypto::note::NoteSigner;
@@ -12,12 +12,12 @@ use crate::shared::Shared;
 /// What the edge shows is durable in tail or tiles already, and opening keeps all of it: a head cannot contradict a
 /// checkpoint that is published later.
 pub(crate) struct Head {
-    signer: Arc<NoteSigner>,
+    signer: NoteSigner,
     last: Mutex<Option<SignedCheckpoint>>,
 }
 
 impl Head {
-    pub(crate) fn new(signer: Arc<NoteSigner>) -> Self {
+    pub(crate) fn new(signer: NoteSigner) -> Self {
         Self { signer, last: Mutex::new(None) }
     }
 
@@ -27,11 +27,11 @@ impl Head {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let (size, root) = {
             let edge = shared.edge();
-            let published = edge.checkpoint.checkpoint().size == edge.size;
+            let published = edge.checkpoint.checkpoint().size == edge.size();
             if published {
                 return Ok(edge.checkpoint.clone());
             }
-            (edge.size, edge.root)
+            (edge.size(), edge.range.root())
         };
         if let Some(last) = last.as_ref().filter(|last| last.checkpoint().size == size) {
             return Ok(last.clone());

@@ -113,7 +113,7 @@ fn look(
     Ok(DirReport {
         vkey: examined.key.to_string(),
         key_trusted: against.vkey.is_some(),
-        entries: examined.edge.size,
+        entries: examined.edge.size(),
         checkpoint: examined.edge.checkpoint.checkpoint().clone(),
         torn_tail: examined.torn,
         unfinished: examined.unfinished,

@@ -2,6 +2,7 @@
 
 mod apply_journaled;
 mod audit_append_durable;
+mod audit_memory;
 #[cfg(feature = "rivals")]
 mod cedar;
 mod demo_time;
@@ -44,6 +45,7 @@ pub const ALL: &[Promise] = &[
     policy_load_10k::PROMISE,
     policy_scale::PROMISE,
     audit_append_durable::PROMISE,
+    audit_memory::PROMISE,
     merkle_build_1m::PROMISE,
     inclusion_proof::PROMISE,
     verify_batch::PROMISE,

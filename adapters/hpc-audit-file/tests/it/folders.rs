@@ -91,13 +91,25 @@ async fn a_missing_or_foreign_file_is_named() {
         match verify_dir(copied.path(), None) {
             // A copy needs no lock.
             Ok(_) => assert_eq!(file, "lock"),
+            // Which file of the tail is missing cannot be known when it is the only one.
+            Err(error) if file.starts_with("tail/") => {
+                assert_eq!(error, DirError::Missing { file: "tail".into() });
+            }
             Err(error) => assert_eq!(error, DirError::Missing { file: file.clone() }),
         }
         assert_eq!(open(copied.path()).is_ok(), file == "lock", "{file}");
     }
-    for file in
-        ["notes.txt", "tile/0/002", "tile/entries/001.p/99", "tile/0/1", "tile/x", "tail.old", "other.tmp"]
-    {
+    for file in [
+        "notes.txt",
+        "tile/0/002",
+        "tile/entries/001.p/99",
+        "tile/0/1",
+        "tile/x",
+        "tail.old",
+        "tail/x",
+        "tail/01",
+        "other.tmp",
+    ] {
         let copied = tempfile::tempdir().unwrap();
         copy(dir.path(), copied.path());
         std::fs::create_dir_all(copied.path().join(file).parent().unwrap()).unwrap();
@@ -106,7 +118,7 @@ async fn a_missing_or_foreign_file_is_named() {
         assert!(open(copied.path()).is_err());
     }
     let link = dir.path().join("link");
-    std::os::unix::fs::symlink(dir.path().join("tail"), &link).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("checkpoint"), &link).unwrap();
     assert_eq!(verify_dir(dir.path(), None), Err(DirError::Unexpected { file: "link".into() }));
     std::fs::remove_file(link).unwrap();
     std::fs::write(dir.path().join("lock"), b"x").unwrap();
@@ -119,14 +131,85 @@ async fn half_written_files_are_told_and_then_removed() {
     let log = open(dir.path()).unwrap();
     append(&log, 0, 3).await;
     log.close().await.unwrap();
-    for name in ["checkpoint.tmp", "tile/0/000.tmp", "tile/0/000.p/9.tmp"] {
+    for name in ["checkpoint.tmp", "tail/7.tmp", "tile/0/000.tmp", "tile/0/000.p/9.tmp"] {
         std::fs::write(dir.path().join(name), b"half").unwrap();
     }
     let report = verify_dir(dir.path(), None).unwrap();
-    assert_eq!(report.unfinished.len(), 3);
+    assert_eq!(report.unfinished.len(), 4);
     assert!(!report.is_clean());
     open(dir.path()).unwrap().close().await.unwrap();
     assert!(verify_dir(dir.path(), None).unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn a_folder_of_the_first_layout_is_refused_with_a_word() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).unwrap().close().await.unwrap();
+    std::fs::remove_dir_all(dir.path().join("tail")).unwrap();
+    std::fs::write(dir.path().join("tail"), b"hpc-tail").unwrap();
+    for error in [verify_dir(dir.path(), None).unwrap_err(), open(dir.path()).err().unwrap()] {
+        assert!(error.to_string().contains("a layout that this version does not read"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_the_tail_cannot_go_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).unwrap();
+    let mut count = 0;
+    // Nothing is published, so every file stays.
+    while files(dir.path()).iter().filter(|file| file.starts_with("tail/")).count() < 5 {
+        append(&log, count, count + 40).await;
+        count += 40;
+    }
+    drop(log);
+    let tail: Vec<String> = files(dir.path()).into_iter().filter(|file| file.starts_with("tail/")).collect();
+    assert_eq!(tail, ["tail/1", "tail/2", "tail/3", "tail/4", "tail/5"]);
+    assert_eq!(verify_dir(dir.path(), None).unwrap().entries, count);
+    for (at, file) in tail.iter().enumerate().take(3) {
+        let copied = tempfile::tempdir().unwrap();
+        copy(dir.path(), copied.path());
+        std::fs::remove_file(copied.path().join(file)).unwrap();
+        let error = verify_dir(copied.path(), None).unwrap_err();
+        match at {
+            0 => assert!(matches!(error, DirError::Damaged { file, .. } if file == "checkpoint")),
+            _ => assert_eq!(error, DirError::Missing { file: file.clone() }),
+        }
+        assert!(open(copied.path()).is_err());
+        // One in the place of another.
+        let copied = tempfile::tempdir().unwrap();
+        copy(dir.path(), copied.path());
+        std::fs::copy(dir.path().join("tail/4"), copied.path().join(file)).unwrap();
+        assert!(
+            matches!(verify_dir(copied.path(), None), Err(DirError::Damaged { file: named, .. }) if named == *file)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_head_covers_what_is_acknowledged_and_publishes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).unwrap();
+    let note = std::fs::read(dir.path().join("checkpoint")).unwrap();
+    assert_eq!(log.head().await.unwrap().to_string().into_bytes(), note);
+    let mut heads = Vec::new();
+    for n in [1, 2, 300] {
+        append(&log, n, 2 * n).await;
+        let head = log.head().await.unwrap();
+        assert_eq!(head.checkpoint().size, log.size());
+        assert_eq!(log.head().await.unwrap(), head);
+        heads.push(head);
+    }
+    assert_eq!(std::fs::read(dir.path().join("checkpoint")).unwrap(), note);
+    // What is published later is the same, byte for byte.
+    assert_eq!(log.checkpoint().await.unwrap(), heads[2]);
+    for pair in heads.windows(2) {
+        let (old, new) = (pair[0].checkpoint(), pair[1].checkpoint());
+        let proof = log.consistency(old.size, new.size).await.unwrap();
+        assert_eq!(proof.verify(&old.root, &new.root), Ok(()));
+    }
+    log.close().await.unwrap();
+    assert_eq!(log.head().await.unwrap(), heads[2]);
 }
 
 #[tokio::test]
