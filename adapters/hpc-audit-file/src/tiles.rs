@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use hpc_audit::{AuditError, SignedCheckpoint, Tile, TileKind, TileSource};
 use hpc_crypto::hashing::HASH_BYTES;
-use hpc_crypto::tile::{hashes_of, push_entry};
+use hpc_crypto::tile::hashes_of;
 
 use crate::FileAuditLog;
-use crate::map::{damaged, out_of_range, port};
+use crate::map::{damaged, port};
+use crate::segment::split_entries;
 use crate::shared::{BUNDLE_BYTES_MAX, Shared, WIDTH, read_file};
-use crate::tail::split_entries;
 
 #[async_trait]
 impl TileSource for FileAuditLog {
@@ -29,34 +29,9 @@ impl Shared {
             None => Ok(None),
             Some(widest) if widest.is_full() => self.tile_on_disk(tile).map(Some),
             // The place may become full at any moment, and leaves memory then.
-            Some(_) => match self.tile_in_memory(tile)? {
-                Some(bytes) => Ok(Some(bytes)),
-                None => self.tile_on_disk(tile).map(Some),
-            },
-        }
-    }
-
-    fn tile_in_memory(&self, tile: Tile) -> Result<Option<Vec<u8>>, AuditError> {
-        let width = usize::from(tile.width());
-        let skip = |start: u64| tile.start().checked_sub(start).map(|skip| skip as usize);
-        let edge = self.edge();
-        match tile.kind() {
-            TileKind::Hashes(level) => {
-                let Some(row) = edge.rows.get(usize::from(level)) else { return Ok(None) };
-                let Some(skip) = skip(row.start) else { return Ok(None) };
-                let hashes = row.hashes.get(skip..skip + width);
-                Ok(hashes.map(|hashes| hashes.iter().flat_map(|hash| *hash.as_bytes()).collect()))
-            }
-            TileKind::Entries => {
-                let Some(skip) = skip(edge.pending_start) else { return Ok(None) };
-                let Some(entries) = edge.pending.get(skip..skip + width) else { return Ok(None) };
-                let entries = entries.to_vec();
-                drop(edge);
-                let mut bytes = Vec::new();
-                for entry in entries {
-                    push_entry(&mut bytes, &entry).map_err(out_of_range)?;
-                }
-                Ok(Some(bytes))
+            Some(_) => {
+                let bytes = self.edge().tile(tile);
+                bytes.map_or_else(|| self.tile_on_disk(tile).map(Some), |bytes| Ok(Some(bytes)))
             }
         }
     }
