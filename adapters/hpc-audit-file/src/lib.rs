@@ -38,6 +38,7 @@ mod search;
 mod segment;
 mod shared;
 mod tail;
+mod tiles;
 mod verify;
 mod writer;
 

@@ -134,6 +134,10 @@ impl FileAuditLog {
         self.ask(|reply| Command::Close { reply }, || AuditError::Closed).await
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     #[cfg(test)]
     pub(crate) fn shared_pending(&self) -> usize {
         self.shared.edge().pending.len()
@@ -151,7 +155,7 @@ impl FileAuditLog {
     }
 
     /// Runs `read` where it may wait for the disk.
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Shared) -> Result<T, AuditError> + Send + 'static,
     ) -> Result<T, AuditError> {

@@ -157,6 +157,10 @@ impl Shared {
         }
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(crate) fn edge(&self) -> RwLockReadGuard<'_, Edge> {
         // The edge is changed without panicking between two consistent states.
         self.edge.read().unwrap_or_else(PoisonError::into_inner)

@@ -6,14 +6,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use hpc_audit::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditError, AuditLog, ConsistencyProof, ENTRIES_LIMIT_MAX, Entry,
-    InclusionProof, PROFILE, Receipt, Recorded, SEARCH_SCAN_MAX, Search, SearchPage, SignedCheckpoint,
-    VerifierKey,
+    InclusionProof, PROFILE, Receipt, Recorded, SEARCH_SCAN_MAX, Search, SearchPage, SignedCheckpoint, Tile,
+    TileKind, TileSource, VerifierKey,
 };
 use hpc_crypto::CryptoError;
 use hpc_crypto::checkpoint::Checkpoint;
-use hpc_crypto::merkle::MerkleTree;
+use hpc_crypto::hashing::Hash;
+use hpc_crypto::merkle::{MerkleTree, NodeId};
 use hpc_crypto::note::NoteSigner;
 use hpc_crypto::signing::KeyPair;
+use hpc_crypto::tile::{TILE_HEIGHT, push_entry};
 
 /// The most entries a [`MemoryAuditLog`] takes, about 1 KiB each.
 pub const MEMORY_ENTRIES_MAX: u64 = 1 << 20;
@@ -41,6 +43,7 @@ pub struct MemoryAuditLog {
 struct State {
     tree: MerkleTree,
     entries: Vec<Recorded>,
+    published: SignedCheckpoint,
     by_id: HashMap<String, u64>,
     writable: bool,
     faults: Option<Faults>,
@@ -73,14 +76,17 @@ impl MemoryAuditLog {
     /// # Errors
     /// [`CryptoError::InvalidKeyName`] when `origin` cannot name a key.
     pub fn new(origin: &str, keys: KeyPair) -> Result<Self, CryptoError> {
+        let signer = NoteSigner::new(origin, keys)?;
+        let tree = MerkleTree::new(PROFILE);
         let state = State {
-            tree: MerkleTree::new(PROFILE),
+            published: checkpoint_of(&tree, &signer)?,
+            tree,
             entries: Vec::new(),
             by_id: HashMap::new(),
             writable: true,
             faults: None,
         };
-        Ok(Self { signer: NoteSigner::new(origin, keys)?, state: Mutex::new(state) })
+        Ok(Self { signer, state: Mutex::new(state) })
     }
 
     /// Lets appends fail by chance from `seed`, `per_thousand` of them; half of these record nothing, in the other half
@@ -99,13 +105,6 @@ impl MemoryAuditLog {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics while the lock is held, and if it did, every change is made whole or not at all.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn sign(&self, state: &State) -> Result<SignedCheckpoint, AuditError> {
-        let origin = self.signer.verifier_key().name().to_owned();
-        Checkpoint { origin, size: state.tree.len(), root: state.tree.root(), extensions: Vec::new() }
-            .sign(&self.signer)
-            .map_err(damaged)
     }
 
     fn receipt(&self, recorded: &Recorded, repeated: bool) -> Receipt {
@@ -171,15 +170,16 @@ impl AuditLog for MemoryAuditLog {
     }
 
     async fn checkpoint(&self) -> Result<SignedCheckpoint, AuditError> {
-        let state = self.state();
+        let mut state = self.state();
         if !state.writable {
             return Err(AuditError::Unwritable { reason: "switched off".to_owned() });
         }
-        self.sign(&state)
+        state.published = checkpoint_of(&state.tree, &self.signer).map_err(damaged)?;
+        Ok(state.published.clone())
     }
 
     async fn head(&self) -> Result<SignedCheckpoint, AuditError> {
-        self.sign(&self.state())
+        checkpoint_of(&self.state().tree, &self.signer).map_err(damaged)
     }
 
     async fn entries(&self, start: u64, limit: usize) -> Result<Vec<Recorded>, AuditError> {
@@ -236,6 +236,55 @@ impl AuditLog for MemoryAuditLog {
     fn verifier_key(&self) -> VerifierKey {
         self.signer.verifier_key().clone()
     }
+}
+
+#[async_trait]
+impl TileSource for MemoryAuditLog {
+    fn published(&self) -> SignedCheckpoint {
+        self.state().published.clone()
+    }
+
+    async fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, AuditError> {
+        let state = self.state();
+        let published = state.published.checkpoint().size;
+        if tile.widest(published).is_none_or(|widest| widest.width() < tile.width()) {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        for place in tile.start()..tile.start() + u64::from(tile.width()) {
+            match tile.kind() {
+                TileKind::Hashes(level) => {
+                    let node = NodeId { level: u32::from(level) * TILE_HEIGHT, index: place };
+                    bytes.extend_from_slice(subtree(&state.entries, node)?.as_bytes());
+                }
+                TileKind::Entries => {
+                    let recorded = usize::try_from(place).ok().and_then(|place| state.entries.get(place));
+                    let encoded = recorded.and_then(|recorded| recorded.entry.encode().ok());
+                    let encoded = encoded.ok_or_else(|| missing(place))?;
+                    push_entry(&mut bytes, &encoded).map_err(damaged)?;
+                }
+            }
+        }
+        Ok(Some(bytes))
+    }
+}
+
+fn checkpoint_of(tree: &MerkleTree, signer: &NoteSigner) -> Result<SignedCheckpoint, CryptoError> {
+    let origin = signer.verifier_key().name().to_owned();
+    Checkpoint { origin, size: tree.len(), root: tree.root(), extensions: Vec::new() }.sign(signer)
+}
+
+/// The hash of a complete node, from the leaves below it.
+fn subtree(entries: &[Recorded], node: NodeId) -> Result<Hash, AuditError> {
+    let start = usize::try_from(node.index << node.level).unwrap_or(usize::MAX);
+    let leaves =
+        entries.get(start..start.saturating_add(1 << node.level)).ok_or_else(|| missing(node.index))?;
+    let hashes: Vec<Hash> = leaves.iter().map(|recorded| recorded.leaf_hash).collect();
+    Ok(PROFILE.root_of(&hashes))
+}
+
+fn missing(place: u64) -> AuditError {
+    AuditError::Damaged { place: "memory".to_owned(), reason: format!("nothing is at {place}") }
 }
 
 fn damaged(error: CryptoError) -> AuditError {
@@ -308,4 +357,6 @@ mod tests {
         let log: std::sync::Arc<dyn AuditLog> = std::sync::Arc::new(log());
         (log, ())
     });
+
+    hpc_conformance::tile_source!(async { (std::sync::Arc::new(log()), ()) });
 }

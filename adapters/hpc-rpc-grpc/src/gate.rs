@@ -31,7 +31,7 @@ pub(crate) struct Gate {
     pub(crate) handler: Option<Arc<dyn Handler>>,
     pub(crate) fallback: Option<Route>,
     pub(crate) anonymous: HashSet<String>,
-    /// Set only by `insecure_plaintext_for_tests`: there is no identity to ask for.
+    /// Set only by `insecure_plaintext_for_tests` and `plain_http`: there is no identity to ask for.
     pub(crate) plaintext: bool,
     pub(crate) calls: Arc<Semaphore>,
     pub(crate) calls_max: usize,

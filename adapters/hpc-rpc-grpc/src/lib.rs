@@ -1,7 +1,7 @@
 //! gRPC with mutual TLS by default: server and client builders, a connection pool, limits, drain, and the port `Transport`.
 //!
-//! Never sends plaintext unless a constructor named `insecure_plaintext_for_tests` was called, never trusts a host name,
-//! never repeats a call that was not declared idempotent.
+//! Never sends gRPC in plaintext unless a constructor named `insecure_plaintext_for_tests` was called, never trusts a host
+//! name, never repeats a call that was not declared idempotent.
 //!
 //! ```
 //! use hpc_auth::cert::{ServiceIdentity, generate_ca_cert, generate_signed_cert};

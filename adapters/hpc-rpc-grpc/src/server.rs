@@ -33,6 +33,8 @@ pub struct GrpcServerBuilder {
     clients: Option<TrustBundle>,
     source: Option<(Arc<dyn IdentitySource>, PeerPolicy)>,
     plaintext: bool,
+    /// Set only by `plain_http`: no gRPC goes over it.
+    http_only: bool,
     anonymous: HashSet<String>,
     routes: HashMap<&'static str, Route>,
     duplicate: Option<&'static str>,
@@ -51,6 +53,7 @@ impl GrpcServerBuilder {
             clients: None,
             source: None,
             plaintext: false,
+            http_only: false,
             anonymous: HashSet::new(),
             routes: HashMap::new(),
             duplicate: None,
@@ -64,6 +67,12 @@ impl GrpcServerBuilder {
     /// A server that encrypts nothing and asks nobody who he is. For tests and measurements on loopback only.
     pub fn insecure_plaintext_for_tests(address: impl Into<ListenAddress>) -> Self {
         Self { plaintext: true, ..Self::new(address) }
+    }
+
+    /// A server of plain HTTP that asks nobody who he is and serves nothing but [`Self::with_http_fallback`]: for what
+    /// anybody may read and check by its signatures, on loopback or behind a proxy that speaks TLS.
+    pub fn plain_http(address: impl Into<ListenAddress>) -> Self {
+        Self { plaintext: true, http_only: true, ..Self::new(address) }
     }
 
     /// Uses this certificate and key. For identities that are renewed while the server runs, see [`Self::with_identity`].
@@ -190,6 +199,9 @@ impl GrpcServerBuilder {
     pub fn build(self) -> Result<GrpcServer, GrpcError> {
         if let Some(name) = self.duplicate {
             return Err(GrpcError::DuplicateService { name });
+        }
+        if self.http_only && (!self.routes.is_empty() || self.handler.is_some() || self.health) {
+            return Err(GrpcError::Mixed { detail: "`plain_http` serves no gRPC; use a server with TLS" });
         }
         check_range("the number of services", self.routes.len(), 0, SERVICES_MAX)?;
         check_limits(&self.limits)?;

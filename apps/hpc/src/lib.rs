@@ -25,6 +25,7 @@ mod command;
 pub mod context;
 mod output;
 pub mod policy_keys;
+mod remembered;
 mod render;
 mod session;
 mod table;

@@ -58,6 +58,13 @@ fn write(
         None => writeln!(out, "  metrics     off")?,
     }
     writeln!(out, "  audit       {}", info.audit_key)?;
+    if let Some(address) = daemon.audit {
+        writeln!(
+            out,
+            "  tiles       http://{address}{}   plain HTTP, for ANYBODY who can connect",
+            crate::tiles::PREFIX
+        )?;
+    }
     for (provider, report) in &world.catalog {
         if report.rows_refused > 0 {
             writeln!(

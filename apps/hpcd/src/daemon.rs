@@ -1,22 +1,26 @@
 //! The daemon: servers on loopback, mutual TLS on all of them, and the loop that keeps everything in step.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hpc_audit::AuditLog;
+use hpc_audit::{AuditLog, TileSource};
 use hpc_auth::PeerPolicy;
 use hpc_error::{HpcError, codes};
-use hpc_rpc::grpc::{GrpcError, GrpcServerBuilder};
+use hpc_rpc::grpc::{GrpcError, GrpcServer, GrpcServerBuilder};
 use hpc_rpc::quic::{QuicError, QuicServerBuilder};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::authzen::AuthZen;
 use crate::clock::{Pace, wall_now};
+use crate::cosigning::{self, Cosigning};
 use crate::metrics::Metrics;
 use crate::services::{Api, JOIN_PATH};
 use crate::telemetry::Ingest;
+use crate::tiles::Tiles;
+use crate::web;
 use crate::world::World;
 
 /// How often the daemon reconciles, and looks for changed policies.
@@ -29,6 +33,8 @@ pub struct Listen {
     pub api: SocketAddr,
     /// Telemetry: QUIC with mutual TLS.
     pub telemetry: SocketAddr,
+    /// The published audit log for anybody: plain HTTP, checkpoint and tiles alone. `None` leaves it out.
+    pub audit: Option<SocketAddr>,
 }
 
 impl Listen {
@@ -38,13 +44,15 @@ impl Listen {
         Self {
             api: SocketAddr::from(([127, 0, 0, 1], 7801)),
             telemetry: SocketAddr::from(([127, 0, 0, 1], 7802)),
+            audit: None,
         }
     }
 
     /// Any free ports on loopback.
     #[must_use]
     pub fn free() -> Self {
-        Self { api: SocketAddr::from(([127, 0, 0, 1], 0)), telemetry: SocketAddr::from(([127, 0, 0, 1], 0)) }
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { api: free, telemetry: free, audit: None }
     }
 
     /// Refuses anything that is not loopback: a development daemon has a throwaway authority.
@@ -52,7 +60,7 @@ impl Listen {
     /// # Errors
     /// `HPC-DEV-0001`.
     pub fn check(&self) -> Result<(), HpcError> {
-        for address in [self.api, self.telemetry] {
+        for address in [self.api, self.telemetry].into_iter().chain(self.audit) {
             if !address.ip().is_loopback() {
                 let message = format!(
                     "refused to listen on {address}: dev mode has a throwaway CA and may only listen on loopback"
@@ -72,6 +80,10 @@ pub struct Daemon {
     pub api: SocketAddr,
     /// Where telemetry listens.
     pub telemetry: SocketAddr,
+    /// Where anybody reads the published audit log, if anywhere.
+    pub audit: Option<SocketAddr>,
+    /// How its checkpoints are cosigned, if witnesses are asked.
+    pub cosigning: Option<Arc<Cosigning>>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -82,16 +94,38 @@ impl Daemon {
     /// # Errors
     /// `HPC-NET-0002` for a port in use, `-0007` for an address that cannot be used, `HPC-DEV-0001` beyond loopback.
     pub async fn start(world: Arc<World>, listen: Listen) -> Result<Self, HpcError> {
+        Self::start_witnessed(world, listen, None).await
+    }
+
+    /// As [`Daemon::start`], and asks the witnesses of a policy to cosign the audit log's checkpoints.
+    ///
+    /// # Errors
+    /// As [`Daemon::start`], and what [`Cosigning::open`] gives.
+    pub async fn start_witnessed(
+        world: Arc<World>,
+        listen: Listen,
+        policy: Option<&Path>,
+    ) -> Result<Self, HpcError> {
         listen.check()?;
+        let cosigning = policy.map(|policy| {
+            Cosigning::open(policy, world.data.at("cosigned.checkpoint"), &world.audit.verifier_key())
+                .map(Arc::new)
+        });
+        let cosigning = cosigning.transpose()?;
         let (stop, stopped) = watch::channel(false);
         let members = PeerPolicy::TrustDomain(world.identity.trust_domain().clone());
-        let api = Api { world: Arc::clone(&world) };
+        let api = Api { world: Arc::clone(&world), cosigning: cosigning.clone() };
         let authzen = AuthZen::new(Arc::clone(&world))?;
+        let tiles = Tiles::for_members(Arc::clone(&world), cosigning.clone());
         let server = GrpcServerBuilder::new(listen.api)
             .with_identity(world.identity.source(), members.clone())
             .and_then(|server| server.allow_anonymous_for(&[JOIN_PATH]))
-            .and_then(|server| authzen.serve_on(api.serve_on(server)).with_health().build())
+            .and_then(|server| {
+                web::serve_on(api.serve_on(server), authzen.clone(), tiles).with_health().build()
+            })
             .map_err(|error| grpc(listen.api, error))?;
+        let audit =
+            listen.audit.map(|address| audit_server(&world, cosigning.clone(), address)).transpose()?;
         let telemetry = QuicServerBuilder::new(listen.telemetry)
             .with_identity(world.identity.source(), members)
             .and_then(|server| server.with_handler(Arc::new(Ingest { world: Arc::clone(&world) })).build())
@@ -113,13 +147,37 @@ impl Daemon {
                 }
             }),
         ];
+        let audit_addr = audit.as_ref().map(GrpcServer::local_addr);
+        if let Some(audit) = audit {
+            let stop = wait(stopped.clone());
+            tasks.push(tokio::spawn(async move {
+                if let Err(error) = audit.serve_with_shutdown(stop).await {
+                    tracing::error!(%error, "serving the audit log stopped");
+                }
+            }));
+        }
         if world.pace() == Pace::Wall {
             // Where time passes only when told to, whoever tells it reconciles as well: one seed, one story.
             let metrics = Metrics::registered()?;
             tasks.push(tokio::spawn(keep_policies(Arc::clone(&world), stopped.clone())));
-            tasks.push(tokio::spawn(keep_in_step(Arc::clone(&world), metrics, stopped)));
+            if let Some(cosigning) = &cosigning {
+                tasks.push(tokio::spawn(keep_cosigned(
+                    Arc::clone(&world),
+                    Arc::clone(cosigning),
+                    stopped.clone(),
+                )));
+            }
+            tasks.push(tokio::spawn(keep_in_step(Arc::clone(&world), cosigning.clone(), metrics, stopped)));
         }
-        Ok(Self { world, api: api_addr, telemetry: telemetry_addr, stop, tasks })
+        Ok(Self {
+            world,
+            api: api_addr,
+            telemetry: telemetry_addr,
+            audit: audit_addr,
+            cosigning,
+            stop,
+            tasks,
+        })
     }
 
     /// The address that clients use.
@@ -146,6 +204,18 @@ impl Daemon {
     }
 }
 
+/// The published audit log for anybody.
+fn audit_server(
+    world: &World,
+    cosigning: Option<Arc<Cosigning>>,
+    address: SocketAddr,
+) -> Result<GrpcServer, HpcError> {
+    let source = Arc::clone(&world.audit) as Arc<dyn TileSource>;
+    web::serve_tiles_on(GrpcServerBuilder::plain_http(address), Tiles::for_anybody(source, cosigning))
+        .build()
+        .map_err(|error| grpc(address, error))
+}
+
 async fn wait(mut stopped: watch::Receiver<bool>) {
     // A sender that is gone means the daemon is: stop as well.
     drop(stopped.wait_for(|stop| *stop).await);
@@ -167,8 +237,29 @@ async fn keep_policies(world: Arc<World>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
+/// Asks witnesses, until told to stop. Apart from the rest: one that hangs must keep nothing waiting.
+async fn keep_cosigned(world: Arc<World>, cosigning: Arc<Cosigning>, mut stopped: watch::Receiver<bool>) {
+    let mut rounds = tokio::time::interval(cosigning::limits::ROUND);
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = rounds.tick() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+        tokio::select! {
+            () = cosigning.round(&world.audit, wall_now()) => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
 /// Reconciles, ends idle leases and renews the certificate, until told to stop.
-async fn keep_in_step(world: Arc<World>, metrics: Metrics, mut stopped: watch::Receiver<bool>) {
+async fn keep_in_step(
+    world: Arc<World>,
+    cosigning: Option<Arc<Cosigning>>,
+    metrics: Metrics,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut rounds = tokio::time::interval(ROUND);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut signed = 0;
@@ -201,13 +292,13 @@ async fn keep_in_step(world: Arc<World>, metrics: Metrics, mut stopped: watch::R
                 Err(error) => tracing::error!(%error, "the audit log could not be signed"),
             }
         }
-        if let Err(error) = metrics.observe(&world).await {
+        if let Err(error) = metrics.observe(&world, cosigning.as_deref()).await {
             tracing::warn!(%error, "metrics are behind");
         }
     }
 }
 
-fn grpc(address: SocketAddr, error: GrpcError) -> HpcError {
+pub(crate) fn grpc(address: SocketAddr, error: GrpcError) -> HpcError {
     match error {
         GrpcError::AddressInUse { .. } => {
             let message = format!("{address} is in use by another program");

@@ -4,6 +4,7 @@
 //! DIR/hpcd.json        format, seed, number of runs
 //! DIR/ledger.redb      requests, plans, intents, leases, budgets (hpc-ledger-redb)
 //! DIR/audit/           the audit log (hpc-audit-file); verify it with `hpc audit verify DIR/audit`
+//! DIR/cosigned.checkpoint  the newest checkpoint of the audit log with its quorum of witnesses
 //! DIR/telemetry.redb   time series (hpc-tsdb-embedded)
 //! DIR/policies.json    the last policy bundle that was taken, and what was promoted
 //! DIR/keys/            keys, sealed (hpc-vault); DIR/vault.key opens them

@@ -13,6 +13,7 @@ use hpcd::clock::{Pace, wall_now};
 use hpcd::context::Contexts;
 use hpcd::daemon::{Daemon, Listen};
 use hpcd::demo::{self, DemoOptions, Ending, Voice};
+use hpcd::witness::{self, RunningWitness, WitnessOptions};
 use hpcd::world::{World, WorldOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -42,9 +43,66 @@ enum Command {
     Demo(DemoArgs),
     /// Serve the same world on loopback until Ctrl-C; `hpc` finds it by itself. NOT FOR PRODUCTION.
     #[command(
-        after_help = "Examples:\n  hpcd dev\n  hpcd dev --data ./hpc-dev\n  hpcd dev --api-port 0 --telemetry-port 0"
+        after_help = "Examples:\n  hpcd dev\n  hpcd dev --data ./hpc-dev\n  hpcd dev --api-port 0 --telemetry-port 0\n  hpcd dev --audit-listen 127.0.0.1:7804"
     )]
     Dev(DevArgs),
+    /// Cosign checkpoints of other logs after checking that they only grew (C2SP tlog-witness).
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  hpcd witness keygen witness.example.org/w1 --out w1.key > w1.vkey\n  hpcd witness run --key w1.key --data ./w1 --log VKEY\n  hpcd witness evidence --data ./w1"
+    )]
+    Witness(WitnessCommand),
+}
+
+#[derive(Subcommand)]
+enum WitnessCommand {
+    /// Serve until Ctrl-C. What was cosigned is durable before it is answered.
+    Run(WitnessArgs),
+    /// Draw a key: the private one into a new file with mode 0600, the public one to standard output.
+    Keygen {
+        /// Name of the key: a URL without its scheme, such as witness.example.org/w1. One key for one purpose.
+        name: String,
+        /// The file to write; it must not be there yet.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// List the contradictions of logs that a witness has kept, whether or not it runs. Exit code 1 if there are any.
+    Evidence {
+        /// Where the witness keeps its state.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// One JSON array instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+struct WitnessArgs {
+    /// Public key of a log to watch, NAME+ID+KEY; may be given several times.
+    #[arg(long, value_name = "VKEY", required_unless_present = "logs")]
+    log: Vec<String>,
+    /// Public keys of logs in a file, one a line; `#` begins a comment.
+    #[arg(long, value_name = "FILE")]
+    logs: Option<PathBuf>,
+    /// The witness's own private key, from `hpcd witness keygen`. Mode 0600.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Where state and evidence are kept. Never lose or reset it: a witness that forgot would cosign a second history.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Where to listen, over plain HTTP: signatures protect what is said. Put a proxy with TLS in front.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7805")]
+    listen: std::net::SocketAddr,
+    /// A proxy with TLS is in front: allow an address that is not loopback.
+    #[arg(long)]
+    behind_proxy: bool,
+    /// TCP port of /metrics (no secrets, plain HTTP, loopback); 0 switches it off.
+    #[arg(long, value_name = "PORT", default_value_t = 7806)]
+    metrics_port: u16,
+    /// Level of the log on standard error.
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log_level: String,
 }
 
 #[derive(Args)]
@@ -103,6 +161,13 @@ struct DevArgs {
     /// TCP port of /metrics (no secrets, plain HTTP, loopback); 0 switches it off.
     #[arg(long, value_name = "PORT", default_value_t = 7803)]
     metrics_port: u16,
+    /// Also serve the audit log's checkpoint and tiles here to ANYBODY who can connect, over plain HTTP, for auditors
+    /// without a certificate. Entries name principals, leases and decisions. Loopback: put a proxy with TLS in front.
+    #[arg(long, value_name = "ADDR")]
+    audit_listen: Option<std::net::SocketAddr>,
+    /// Witnesses to ask for cosignatures of the audit log's checkpoints, and the quorum (C2SP tlog-policy with URLs).
+    #[arg(long, value_name = "FILE")]
+    audit_policy: Option<PathBuf>,
     /// Where `hpc` looks for its contexts. [default: $HPC_HOME or ~/.config/hpc]
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
@@ -124,6 +189,14 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Demo(args) => runtime.block_on(run_demo(args)),
         Command::Dev(args) => runtime.block_on(run_dev(args)),
+        Command::Witness(WitnessCommand::Run(args)) => runtime.block_on(run_witness(args)),
+        Command::Witness(WitnessCommand::Keygen { name, out }) => {
+            witness::keys::generate(&name, &out).map(|key| {
+                println!("{key}");
+                0
+            })
+        }
+        Command::Witness(WitnessCommand::Evidence { data, json }) => show_evidence(&data, json),
     };
     // Tasks hold the world, and the world its temporary directory: they go before the process does.
     runtime.shutdown_timeout(SHUTDOWN_MAX);
@@ -169,8 +242,11 @@ async fn run_dev(args: DevArgs) -> Result<u8, HpcError> {
     // Before anything is made that must be cleared away.
     let mut signals = Signals::install()?;
     let WorldArgs { policies, policy_key, catalog, seed, data } = args.world;
-    let listen =
-        Listen { api: (args.bind, args.api_port).into(), telemetry: (args.bind, args.telemetry_port).into() };
+    let listen = Listen {
+        api: (args.bind, args.api_port).into(),
+        telemetry: (args.bind, args.telemetry_port).into(),
+        audit: args.audit_listen,
+    };
     listen.check()?;
     let options = WorldOptions {
         data,
@@ -191,7 +267,7 @@ async fn run_dev(args: DevArgs) -> Result<u8, HpcError> {
         }
     };
     let metrics = serve_metrics((args.bind, args.metrics_port).into())?;
-    let daemon = Daemon::start(Arc::clone(&world), listen).await?;
+    let daemon = Daemon::start_witnessed(Arc::clone(&world), listen, args.audit_policy.as_deref()).await?;
     let home = match args.home {
         Some(home) => home,
         None => hpc::context::home_from_env()?,
@@ -209,6 +285,47 @@ async fn run_dev(args: DevArgs) -> Result<u8, HpcError> {
         }
     }
     Ok(0)
+}
+
+async fn run_witness(args: WitnessArgs) -> Result<u8, HpcError> {
+    let _guard = logging(&args.log_level)?;
+    let mut signals = Signals::install()?;
+    let mut logs = args.logs.as_deref().map(witness::keys::read_logs).transpose()?.unwrap_or_default();
+    for log in &args.log {
+        logs.push(log.parse().map_err(|error| {
+            let message = format!("--log is no public key of a log (NAME+ID+KEY): {error}");
+            HpcError::coded(&hpc_error::codes::USG_UNKNOWN_VALUE, message)
+        })?);
+    }
+    let metrics = serve_metrics((std::net::Ipv4Addr::LOCALHOST, args.metrics_port).into())?;
+    let options = WitnessOptions {
+        logs,
+        key: args.key,
+        data: args.data,
+        listen: args.listen,
+        behind_proxy: args.behind_proxy,
+    };
+    let running = RunningWitness::start(options.clone()).await?;
+    println!("hpcd witness {}", running.witness.key());
+    println!("  answers     http://{}/add-checkpoint", running.address);
+    if let Some((_, address)) = &metrics {
+        println!("  metrics     http://{address}/metrics");
+    }
+    for log in &options.logs {
+        println!("  log         {}, cosigned up to {}", log.name(), running.witness.size_of(log.name()));
+    }
+    signals.recv().await;
+    eprintln!("stopping");
+    tokio::select! {
+        () = running.stop() => Ok(0),
+        () = signals.recv() => Ok(EXIT_INTERRUPTED),
+    }
+}
+
+fn show_evidence(data: &std::path::Path, json: bool) -> Result<u8, HpcError> {
+    let found = witness::store::evidence(data)?;
+    print!("{}", witness::evidence_text(&found, json));
+    Ok(u8::from(!found.is_empty()))
 }
 
 fn logging(level: &str) -> Result<TracingGuard, HpcError> {

@@ -6,6 +6,7 @@ use hpc_error::{HpcError, codes};
 use hpc_tracing::metrics::{Counter, Gauge, GaugeFamily, Label, MetricsError, registry};
 
 use crate::clock::wall_now;
+use crate::cosigning::Cosigning;
 use crate::world::World;
 
 /// The daemon's gauges.
@@ -14,6 +15,8 @@ pub(crate) struct Metrics {
     releasing: Gauge,
     instances: Gauge,
     audit: Gauge,
+    cosigned: Gauge,
+    witnessed: Gauge,
     trouble: Gauge,
     authority: Gauge,
     certificate: Gauge,
@@ -43,6 +46,14 @@ impl Metrics {
             releasing: gauge("hpc_leases_releasing", "Leases that are being ended")?,
             instances: gauge("hpc_simulated_instances", "Instances that exist in the simulated clouds")?,
             audit: gauge("hpc_audit_entries", "Entries of the audit log")?,
+            cosigned: gauge(
+                "hpc_audit_cosigned_entries",
+                "Entries under the newest checkpoint with its quorum",
+            )?,
+            witnessed: gauge(
+                "hpc_audit_witnessed",
+                "0 while the audit log's checkpoints lack their quorum for too long; 1 without witnesses too",
+            )?,
             trouble: gauge("hpc_reconcile_trouble", "1 while the last round of reconciling was incomplete")?,
             authority: gauge(
                 "hpc_authority_expires_seconds",
@@ -77,7 +88,10 @@ impl Metrics {
     }
 
     /// Takes one look at the world.
-    pub(crate) async fn observe(&self, world: &World) -> Result<(), HpcError> {
+    pub(crate) async fn observe(&self, world: &World, cosigning: Option<&Cosigning>) -> Result<(), HpcError> {
+        let state = cosigning.map(Cosigning::state).unwrap_or_default();
+        self.cosigned.set(number(usize::try_from(state.size).unwrap_or(usize::MAX)));
+        self.witnessed.set(if state.is_late(wall_now()) { 0.0 } else { 1.0 });
         let leases = world.broker.open_leases().await?;
         let count = |state: LeaseState| number(leases.iter().filter(|lease| lease.state == state).count());
         self.active.set(count(LeaseState::Active));

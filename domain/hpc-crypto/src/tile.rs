@@ -103,6 +103,13 @@ impl Tile {
         self.index * TILE_WIDTH as u64
     }
 
+    /// The widest tile of the same kind and place in a log of `size` entries; `None` when there is not even one entry of it.
+    #[must_use]
+    pub fn widest(self, size: u64) -> Option<Self> {
+        let width = width_of(size.min(LEAVES_MAX) >> self.shift(), self.index);
+        (width > 0).then_some(Self { width, ..self })
+    }
+
     /// The hash tile that `node` is computed from in a log of `size` entries, and the hashes in it that matter.
     ///
     /// # Errors

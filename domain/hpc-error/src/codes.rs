@@ -423,6 +423,18 @@ codes! {
         "checkpoint signed by an unknown key",
         "the checkpoint's signature is by a key that is not among the trusted ones",
         "pass the log's public key, got over a channel you trust";
+    AUD_ROLLBACK = "HPC-AUD-0005", DataLoss, 11,
+        "audit log went back",
+        "the log now signs fewer entries than it once did: it was put back to an earlier state, or cut",
+        "keep the file with both checkpoints, stop relying on the log, and ask its operator and its witnesses; if a backup was put back knowingly, start a log with a new key";
+    AUD_SPLIT_VIEW = "HPC-AUD-0006", DataLoss, 11,
+        "audit log shows two histories",
+        "the log signed two checkpoints that cannot be of one growing log, so somebody is being shown another history",
+        "keep the file with both checkpoints, stop trusting the key, and compare with others who read the log and with its witnesses";
+    AUD_QUORUM = "HPC-AUD-0007", DataLoss, 1,
+        "checkpoint without enough witnesses",
+        "fewer witnesses cosigned the checkpoint than the policy asks for, or the cosignatures do not hold",
+        "wait until the daemon has asked its witnesses and look again with `hpc audit checkpoint`; verify with the right --policy";
 
     PRV_THROTTLED = "HPC-PRV-0001", Unavailable, 1,
         "provider throttles",

@@ -3,7 +3,7 @@ use std::ops::Range;
 use hpc_crypto::CryptoError;
 use hpc_crypto::checkpoint::{Checkpoint, SignedCheckpoint};
 use hpc_crypto::hashing::Hash;
-use hpc_crypto::merkle::{InclusionProof, PROOF_HASHES_MAX};
+use hpc_crypto::merkle::{ConsistencyProof, InclusionProof, PROOF_HASHES_MAX};
 use hpc_crypto::note::VerifierKey;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,41 @@ pub struct Bundle {
     pub selection: Selection,
     /// The entries by index.
     pub entries: Vec<BundleEntry>,
+    /// That the log only grew to the checkpoint from an earlier size, which whoever asked for the bundle remembers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<BundleConsistency>,
+}
+
+/// The consistency proof of a [`Bundle`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BundleConsistency {
+    /// The earlier size, at least 1.
+    pub old_size: u64,
+    /// Base64 hashes, in the order of RFC 6962.
+    pub proof: Vec<String>,
+}
+
+impl From<&ConsistencyProof> for BundleConsistency {
+    fn from(proof: &ConsistencyProof) -> Self {
+        Self { old_size: proof.old_size, proof: proof.hashes.iter().map(Hash::to_base64).collect() }
+    }
+}
+
+impl BundleConsistency {
+    /// The proof up to a checkpoint of `new_size`. It is not checked: that takes the earlier root.
+    ///
+    /// # Errors
+    /// [`BundleError::Consistency`] for hashes that are none, [`BundleError::TooMuch`].
+    pub fn to_proof(&self, new_size: u64) -> Result<ConsistencyProof, BundleError> {
+        if self.proof.len() > PROOF_HASHES_MAX {
+            let (got, max) = (self.proof.len(), PROOF_HASHES_MAX);
+            return Err(BundleError::TooMuch { what: "consistency proof hashes", got, max });
+        }
+        let hashes = self.proof.iter().map(|text| Hash::from_base64(text)).collect::<Result<Vec<_>, _>>();
+        let hashes = hashes.map_err(BundleError::Consistency)?;
+        Ok(ConsistencyProof { profile: PROFILE, old_size: self.old_size, new_size, hashes })
+    }
 }
 
 /// One entry of a [`Bundle`].
@@ -85,6 +120,10 @@ pub struct Verified {
     pub key_trusted: bool,
     /// The checkpoint.
     pub checkpoint: Checkpoint,
+    /// The same as its log signed it, with the lines of witnesses that came along; those are not checked here.
+    pub signed: SignedCheckpoint,
+    /// The proof that came along, that the log only grew to the checkpoint from an earlier size. Not checked here.
+    pub consistency: Option<ConsistencyProof>,
     /// What the entries are.
     pub selection: Selection,
     /// The entries, each proved to be in the log.
@@ -131,6 +170,9 @@ pub enum BundleError {
     /// The checkpoint does not hold.
     #[error("the checkpoint does not hold: {0}")]
     Checkpoint(CryptoError),
+    /// The consistency proof cannot be read.
+    #[error("the consistency proof does not hold: {0}")]
+    Consistency(CryptoError),
     /// An entry is not one.
     #[error("entry {index} is not readable: {source}")]
     Entry {
@@ -238,20 +280,39 @@ pub async fn export(
         }
     }
     let mut entries = Vec::with_capacity(recorded.len());
-    for Recorded { index, entry, .. } in recorded {
-        let proof = log.inclusion(index, size).await?;
-        let bytes = entry.encode().map_err(|error| damaged(index, &error.to_string()))?;
-        let entry = String::from_utf8(bytes).map_err(|error| damaged(index, &error.to_string()))?;
-        entries.push(BundleEntry { index, entry, proof: proof.hashes.iter().map(Hash::to_base64).collect() });
+    for recorded in recorded {
+        entries.push(prove_entry(log, recorded, size).await?);
     }
-    Ok(Bundle {
+    Ok(Bundle { entries, ..begin(log, &checkpoint, selection) })
+}
+
+/// A bundle about `selection` without its entries yet, for an export in parts.
+pub fn begin(log: &dyn AuditLog, checkpoint: &SignedCheckpoint, selection: Selection) -> Bundle {
+    Bundle {
         format: FORMAT.to_owned(),
         profile: PROFILE.name().to_owned(),
         vkey: log.verifier_key().to_string(),
         checkpoint: checkpoint.to_string(),
         selection,
-        entries,
-    })
+        entries: Vec::new(),
+        consistency: None,
+    }
+}
+
+/// One entry of a bundle whose checkpoint has this `size`.
+///
+/// # Errors
+/// What the log says.
+pub async fn prove_entry(
+    log: &dyn AuditLog,
+    recorded: Recorded,
+    size: u64,
+) -> Result<BundleEntry, AuditError> {
+    let Recorded { index, entry, .. } = recorded;
+    let proof = log.inclusion(index, size).await?;
+    let bytes = entry.encode().map_err(|error| damaged(index, &error.to_string()))?;
+    let entry = String::from_utf8(bytes).map_err(|error| damaged(index, &error.to_string()))?;
+    Ok(BundleEntry { index, entry, proof: proof.hashes.iter().map(Hash::to_base64).collect() })
 }
 
 /// Checks a bundle completely: the signature of its checkpoint, each entry's proof, their order, and that none is
@@ -310,8 +371,17 @@ pub fn verify_bundle(bundle: &Bundle, trusted_key: Option<&VerifierKey>) -> Resu
             Entry::decode(entry.as_bytes()).map_err(|source| BundleError::Entry { index: *index, source })?;
         entries.push(Recorded { index: *index, leaf_hash, entry });
     }
+    let consistency = bundle.consistency.as_ref().map(|proof| proof.to_proof(checkpoint.size)).transpose()?;
     let selection = bundle.selection.clone();
-    Ok(Verified { key, key_trusted: trusted_key.is_some(), checkpoint, selection, entries })
+    Ok(Verified {
+        key,
+        key_trusted: trusted_key.is_some(),
+        checkpoint,
+        signed,
+        consistency,
+        selection,
+        entries,
+    })
 }
 
 /// The entries must be exactly those that the selection names, in rising order.

@@ -16,6 +16,7 @@
 //! ```
 //!
 //! - [`AuditLog`] is the port; [`Entry`], [`Receipt`], [`Recorded`], [`Search`] are its words.
+//! - [`TileSource`] hands out what is published: a checkpoint and the tiles under it.
 //! - [`prove`] gives receipts their proofs as C2SP tlog-proof texts, [`Receipt::check`] and [`verify_receipt`] check them.
 //! - [`Commitment`] binds an entry to a value that it does not hold; [`Opening`] proves the value, or is forgotten.
 //! - [`export`] makes a [`Bundle`], [`verify_bundle`] checks one from the published formats alone.
@@ -29,10 +30,11 @@ mod error;
 mod log;
 mod receipt;
 mod search;
+mod tiles;
 
 pub use bundle::{
-    BUNDLE_BYTES_MAX, BUNDLE_ENTRIES_MAX, Bundle, BundleEntry, BundleError, Selection, Verified, export,
-    verify_bundle,
+    BUNDLE_BYTES_MAX, BUNDLE_ENTRIES_MAX, Bundle, BundleConsistency, BundleEntry, BundleError, Selection,
+    Verified, begin, export, prove_entry, verify_bundle,
 };
 pub use commitment::{COMMITMENT_PREFIX, Commitment, CommitmentError, Opening, SALT_BYTES};
 pub use entry::{
@@ -45,6 +47,7 @@ pub use log::MockAuditLog;
 pub use log::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditLog, ENTRIES_LIMIT_MAX, PROFILE, Recorded};
 pub use receipt::{Receipt, ReceiptError, prove, verify_receipt, verify_receipt_with};
 pub use search::{SEARCH_LIMIT_MAX, SEARCH_SCAN_MAX, Search, SearchPage};
+pub use tiles::TileSource;
 
 // The words of the proofs, so that a user of the port needs no second package for them.
 pub use hpc_crypto::checkpoint::{Checkpoint, SignedCheckpoint};
@@ -52,4 +55,5 @@ pub use hpc_crypto::cosignature::Clock;
 pub use hpc_crypto::hashing::Hash;
 pub use hpc_crypto::merkle::{ConsistencyProof, InclusionProof};
 pub use hpc_crypto::note::VerifierKey;
+pub use hpc_crypto::tile::{Tile, TileKind};
 pub use hpc_crypto::tlog_policy::{TlogPolicy, Verdict};

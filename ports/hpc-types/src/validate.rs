@@ -27,6 +27,8 @@ pub const CSR_BYTES_MAX: usize = 16 * 1024;
 pub const JOIN_TOKEN_SECONDS_MAX: u64 = 24 * 60 * 60;
 /// Most indices of one proof request.
 pub const PROOF_INDICES_MAX: usize = 1024;
+/// Most entries of one export.
+pub const EXPORT_ENTRIES_MAX: usize = 65_536;
 /// Most documents of a set of policies.
 pub const POLICY_DOCUMENTS_MAX: usize = 1024;
 /// Longest name of a policy document.
@@ -401,6 +403,30 @@ impl Validate for v1::ProofRequest {
             Some(Subject::Indices(indices)) => {
                 if indices.index.is_empty() || indices.index.len() > PROOF_INDICES_MAX {
                     check.broken("indices", format!("must have 1 to {PROOF_INDICES_MAX} entries"));
+                }
+            }
+        }
+        check.finish()
+    }
+}
+
+impl Validate for v1::ExportRequest {
+    fn violations(&self) -> Vec<Violation> {
+        use v1::export_request::Subject;
+        let mut check = Check::default();
+        match &self.subject {
+            None => check.broken("subject", "must be there"),
+            Some(Subject::Indices(v1::LeafIndices { index })) => {
+                if index.is_empty() || index.len() > EXPORT_ENTRIES_MAX {
+                    check.broken("indices", format!("must have 1 to {EXPORT_ENTRIES_MAX} entries"));
+                }
+                if !index.is_sorted_by(|a, b| a < b) {
+                    check.broken("indices", "must rise");
+                }
+            }
+            Some(Subject::Range(v1::LeafRange { start, end })) => {
+                if start >= end || end - start > EXPORT_ENTRIES_MAX as u64 {
+                    check.broken("range", format!("must hold 1 to {EXPORT_ENTRIES_MAX} entries"));
                 }
             }
         }

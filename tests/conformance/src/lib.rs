@@ -8,6 +8,7 @@ pub mod identity;
 pub mod keystore;
 pub mod ledger;
 pub mod provider;
+pub mod tiles;
 pub mod timeseries;
 pub mod tracer;
 pub mod transport;

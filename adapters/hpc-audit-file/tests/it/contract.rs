@@ -21,3 +21,8 @@ mod opened_again {
         (log, dir)
     });
 }
+
+hpc_conformance::tile_source!(async {
+    let dir = tempfile::tempdir().unwrap();
+    (Arc::new(open(dir.path()).unwrap()), dir)
+});

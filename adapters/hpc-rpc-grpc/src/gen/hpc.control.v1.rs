@@ -1586,6 +1586,31 @@ pub mod audit_service_client {
                 .insert(GrpcMethod::new("hpc.control.v1.AuditService", "Proof"));
             self.inner.unary(req, path, codec).await
         }
+        /// A bundle in parts, for more entries than one answer holds: first the bundle without entries, then its entries.
+        pub async fn export(
+            &mut self,
+            request: impl tonic::IntoRequest<::hpc_types::control::v1::ExportRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<::hpc_types::control::v1::Document>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hpc.control.v1.AuditService/Export",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hpc.control.v1.AuditService", "Export"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// The newest signed checkpoint.
         pub async fn checkpoint(
             &mut self,
@@ -1642,6 +1667,20 @@ pub mod audit_service_server {
             tonic::Response<::hpc_types::control::v1::Document>,
             tonic::Status,
         >;
+        /// Server streaming response type for the Export method.
+        type ExportStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    ::hpc_types::control::v1::Document,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// A bundle in parts, for more entries than one answer holds: first the bundle without entries, then its entries.
+        async fn export(
+            &self,
+            request: tonic::Request<::hpc_types::control::v1::ExportRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ExportStream>, tonic::Status>;
         /// The newest signed checkpoint.
         async fn checkpoint(
             &self,
@@ -1819,6 +1858,55 @@ pub mod audit_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hpc.control.v1.AuditService/Export" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportSvc<T: AuditService>(pub Arc<T>);
+                    impl<
+                        T: AuditService,
+                    > tonic::server::ServerStreamingService<
+                        ::hpc_types::control::v1::ExportRequest,
+                    > for ExportSvc<T> {
+                        type Response = ::hpc_types::control::v1::Document;
+                        type ResponseStream = T::ExportStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::hpc_types::control::v1::ExportRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuditService>::export(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

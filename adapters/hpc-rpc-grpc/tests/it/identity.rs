@@ -136,6 +136,12 @@ async fn settings_that_make_no_sense_are_refused() {
     assert_eq!(outcome.err(), Some(GrpcError::NoClientAuth));
     let outcome = GrpcServerBuilder::insecure_plaintext_for_tests("127.0.0.1:0").with_client_auth(&ca);
     assert!(matches!(outcome.err(), Some(GrpcError::Mixed { .. })));
+    let outcome = GrpcServerBuilder::plain_http("127.0.0.1:0").with_health().build();
+    assert!(matches!(outcome.err(), Some(GrpcError::Mixed { .. })));
+    let outcome = GrpcServerBuilder::plain_http("127.0.0.1:0").with_handler(world::echo()).build();
+    assert!(matches!(outcome.err(), Some(GrpcError::Mixed { .. })));
+    let outcome = GrpcServerBuilder::plain_http("127.0.0.1:0").with_client_auth(&ca);
+    assert!(matches!(outcome.err(), Some(GrpcError::Mixed { .. })));
     let outcome = GrpcServerBuilder::new("127.0.0.1:0").allow_anonymous_for(&["Join"]);
     assert_eq!(outcome.err(), Some(GrpcError::InvalidMethod { method: "Join".to_owned() }));
 

@@ -1,22 +1,19 @@
-//! `hpc audit`: search, proof, verify. Verifying needs neither daemon nor network.
+//! `hpc audit`: search and proof; the other verbs have files of their own.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
-
-use hpc_audit::{BUNDLE_BYTES_MAX, Bundle, BundleError, VerifierKey, verify_bundle};
-use hpc_audit_file::{DirError, verify_dir};
+use hpc_audit::{Bundle, verify_bundle};
 use hpc_error::{HpcError, codes};
 use hpc_resources::{LeaseId, RequestId, parse_duration_s};
 use hpc_types::control::v1::{self, Document, proof_request::Subject};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
+use super::audit_export::{held, remembered_size};
+use super::audit_verify::{broken, verifier_key};
+use super::{audit_checkpoint, audit_export, audit_verify};
 use crate::args::{Audit, Global, ProofArgs, SearchArgs};
 use crate::command::{PAGE_MAX, checked_id};
-use crate::context;
 use crate::output::Screen;
-use crate::render::audit::{EntryLine, KeyTrust, bundle, entries, folder};
+use crate::remembered::Memory;
+use crate::render::audit::{EntryLine, entries};
 use crate::session::{Session, Surroundings, failure, read};
 use crate::text;
 
@@ -29,7 +26,11 @@ pub(super) async fn run(
     match command {
         Audit::Search(args) => search(&args, global, around, screen).await,
         Audit::Proof(args) => proof(&args, global, around, screen).await,
-        Audit::Verify { path, key } => verify(&path, key.as_deref(), around, screen),
+        Audit::Show { index } => audit_export::show(index, global, around, screen).await,
+        Audit::Export(args) => audit_export::export(&args, global, around, screen).await,
+        Audit::Checkpoint(args) => audit_checkpoint::run(&args, global, around, screen).await,
+        Audit::Verify(args) => audit_verify::verify(&args, around, screen),
+        Audit::Fsck(args) => audit_verify::fsck(&args, around, screen),
     }
 }
 
@@ -124,13 +125,16 @@ async fn proof(
         }
     };
     let session = Session::open(around, global).await?;
-    let message = v1::ProofRequest { subject: Some(subject) };
+    let memory = Memory::new(around.home()?);
+    let old_size = remembered_size(&session, &memory)?;
+    let message = v1::ProofRequest { subject: Some(subject), old_size };
     let document = session.audit().proof(session.call(message)).await.map_err(failure)?.into_inner();
     // The text of a bundle is part of what is checked, so it is not made harmless: JSON escapes what it must.
     let proved: Bundle = document.read("hpc.audit-bundle/v1")?;
     let key = session.context.audit_key.as_deref().map(verifier_key).transpose()?;
     let verified =
         verify_bundle(&proved, key.as_ref()).map_err(|error| broken("the daemon's proof", &error))?;
+    held(&memory, &verified, old_size)?;
     let written = proved.to_json().map_err(|error| broken("the daemon's proof", &error))?;
     match &args.out {
         Some(path) => std::fs::write(path, written).map_err(|error| {
@@ -147,103 +151,4 @@ async fn proof(
         text::line(verified.key.name())
     ));
     Ok(0)
-}
-
-fn verify(
-    path: &Path,
-    key: Option<&str>,
-    around: &Surroundings,
-    screen: &mut Screen<'_>,
-) -> Result<u8, HpcError> {
-    let given = key.map(verifier_key).transpose()?;
-    let unreadable = |error: std::io::Error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::NotFound => &codes::USG_FILE_MISSING,
-            _ => &codes::USG_FILE_PERMISSION,
-        };
-        HpcError::coded(code, format!("`{}`: {error}", path.display())).with("path", path.display())
-    };
-    if std::fs::metadata(path).map_err(unreadable)?.is_dir() {
-        let report = verify_dir(path, key).map_err(|error| broken_folder(path, &error))?;
-        let trust = trust(&report.vkey, given.is_some(), around);
-        if screen.format.is_json() {
-            screen.value(&json!({
-                "ok": true, "kind": "directory", "path": path.display().to_string(), "entries": report.entries,
-                "signed": report.checkpoint.size, "files": report.files, "key": report.vkey,
-                "key_trusted": trust != KeyTrust::Own, "clean": report.is_clean(), "unfinished": report.unfinished,
-            }))?;
-        } else {
-            screen.text(&folder(&report, &trust))?;
-        }
-        return Ok(0);
-    }
-    let file = File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(BUNDLE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    let shown = path.display().to_string();
-    let verified = Bundle::from_json(&bytes)
-        .and_then(|bundle| verify_bundle(&bundle, given.as_ref()))
-        .map_err(|error| broken(&format!("`{shown}`"), &error).with("path", &shown))?;
-    let trust = trust(&verified.key.to_string(), given.is_some(), around);
-    if screen.format.is_json() {
-        screen.value(&json!({
-            "ok": true, "kind": "bundle", "path": shown, "entries": verified.entries.len(),
-            "tree_size": verified.checkpoint.size, "key": verified.key.to_string(),
-            "key_trusted": trust != KeyTrust::Own,
-        }))?;
-    } else {
-        screen.text(&bundle(&verified, &trust))?;
-    }
-    Ok(0)
-}
-
-/// A key that was not given may still be that of a context, which a daemon wrote.
-fn trust(key: &str, given: bool, around: &Surroundings) -> KeyTrust {
-    if given {
-        return KeyTrust::Given;
-    }
-    let known = around.home().ok().and_then(|home| {
-        let names = context::list(home).ok()?;
-        names.into_iter().find(|name| {
-            context::read(home, name).is_ok_and(|context| context.audit_key.as_deref() == Some(key))
-        })
-    });
-    known.map_or(KeyTrust::Own, KeyTrust::Context)
-}
-
-pub(super) fn verifier_key(text: &str) -> Result<VerifierKey, HpcError> {
-    text.parse().map_err(|error| {
-        let message = format!("the key is not a verifier key (NAME+HASH+KEY): {error}");
-        HpcError::coded(&codes::USG_UNKNOWN_VALUE, message)
-    })
-}
-
-pub(super) fn broken(what: &str, error: &BundleError) -> HpcError {
-    let code = match error {
-        BundleError::OtherKey { .. } => &codes::AUD_UNTRUSTED_KEY,
-        _ => &codes::AUD_VERIFICATION_FAILED,
-    };
-    HpcError::coded(code, format!("{what} does not hold: {error}"))
-}
-
-pub(super) fn broken_folder(path: &Path, error: &DirError) -> HpcError {
-    let code = match error {
-        DirError::OtherKey { .. } => &codes::AUD_UNTRUSTED_KEY,
-        DirError::InUse => &codes::DAT_LOCKED,
-        DirError::Key(_) => &codes::USG_UNKNOWN_VALUE,
-        _ => &codes::AUD_VERIFICATION_FAILED,
-    };
-    let shown = path.display();
-    let what = if *code == codes::AUD_VERIFICATION_FAILED { "does not hold" } else { "cannot be checked" };
-    let coded = HpcError::coded(code, format!("`{shown}` {what}: {error}")).with("path", shown);
-    match error {
-        DirError::Damaged { file, offset: Some(offset), .. } => {
-            coded.with("file", file).with("offset", offset)
-        }
-        DirError::Damaged { file, .. }
-        | DirError::Missing { file }
-        | DirError::Unexpected { file }
-        | DirError::Io { file, .. } => coded.with("file", file),
-        _ => coded,
-    }
 }

@@ -2,15 +2,16 @@
 
 use std::fmt::Write as _;
 
-use hpc_audit::{SignedCheckpoint, VerifierKey};
 use hpc_error::{HpcError, codes};
 use hpc_types::control::v1;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::audit_checkpoint::newest;
 use crate::args::Global;
 use crate::command::info;
 use crate::context::{self, Context};
 use crate::output::{BAD, GOOD, Screen, WARN, paint};
+use crate::remembered::Memory;
 use crate::render::policy::Shown;
 use crate::session::{Session, Surroundings, failure, read_with};
 use crate::text;
@@ -147,10 +148,10 @@ async fn remote(context: &Context, global: &Global, around: &Surroundings, check
         Err(error) => checks.push(Check::fail("health", &error)),
     }
     checks.extend(policies(&session).await);
-    checks.push(match checkpoint(&session, context).await {
-        Ok(check) => check,
-        Err(error) => Check::fail("audit", &error),
-    });
+    match checkpoint(&session, context, around).await {
+        Ok(found) => checks.extend(found),
+        Err(error) => checks.push(Check::fail("audit", &error)),
+    }
 }
 
 /// Whether the policies in force are those at their source. Nothing, where the caller may not know.
@@ -193,33 +194,39 @@ fn clock(info: &super::Info, around: &Surroundings) -> Check {
     }
 }
 
-#[derive(Deserialize)]
-struct SignedNote {
-    note: String,
-    verifier_key: String,
-}
-
-/// The newest checkpoint must be signed by the key that the context names.
-async fn checkpoint(session: &Session, context: &Context) -> Result<Check, HpcError> {
-    let answer = session.audit().checkpoint(session.call(v1::CheckpointRequest {})).await.map_err(failure)?;
-    let signed: SignedNote = read_with(&answer.into_inner(), "hpc.audit-checkpoint/v1", text::block)?;
-    let trusted = context.audit_key.as_deref();
-    let key: VerifierKey = trusted.unwrap_or(&signed.verifier_key).parse().map_err(|error| {
-        HpcError::coded(&codes::AUD_UNTRUSTED_KEY, format!("the log's key is no key: {error}"))
-    })?;
-    let opened = SignedCheckpoint::open(signed.note.as_bytes(), &key).map_err(|error| {
-        HpcError::coded(&codes::AUD_UNTRUSTED_KEY, format!("the newest checkpoint does not hold: {error}"))
-    })?;
-    let entries = text::count(opened.checkpoint().size, "entry", "entries");
-    let detail = format!("{entries} signed by {}", text::line(key.name()));
-    Ok(match trusted {
+/// The newest checkpoint must be signed by the key that the context names, go on from what was seen before, and have its
+/// quorum where witnesses are asked.
+async fn checkpoint(
+    session: &Session,
+    context: &Context,
+    around: &Surroundings,
+) -> Result<Vec<Check>, HpcError> {
+    let memory = Memory::new(around.home()?);
+    let newest = newest(session, &memory).await?;
+    let entries = text::count(newest.signed.checkpoint().size, "entry", "entries");
+    let detail =
+        format!("{entries} signed by {}; {}", text::line(newest.key.name()), newest.standing.words());
+    let mut checks = vec![match context.audit_key {
         Some(_) => Check::ok("audit", detail),
         None => Check::warn(
             "audit",
             detail,
             "the context names no key to compare with; ask an administrator for it",
         ),
-    })
+    }];
+    if let Some(witnessing) = newest.witnessing {
+        let missing = text::line(&witnessing.missing.unwrap_or_default());
+        checks.push(if witnessing.late {
+            Check::warn(
+                "witnesses",
+                format!("the quorum holds up to {} entries only: {missing}", witnessing.size),
+                "see which witness is missing, and why: hpc audit checkpoint",
+            )
+        } else {
+            Check::ok("witnesses", format!("the quorum holds up to {} entries", witnessing.size))
+        });
+    }
+    Ok(checks)
 }
 
 fn render(checks: &[Check]) -> String {

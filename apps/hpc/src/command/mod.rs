@@ -2,6 +2,9 @@
 
 mod approval;
 mod audit;
+mod audit_checkpoint;
+mod audit_export;
+mod audit_verify;
 mod contexts;
 mod cost;
 mod doctor;
@@ -31,6 +34,7 @@ use crate::args::{Cli, Command, Global};
 use crate::output::{Io, Screen};
 use crate::session::{Session, Surroundings, read};
 
+pub(crate) use audit_checkpoint::Witnessing;
 pub(crate) use policy_replay::Replayed;
 
 /// Exit code of a command line that cannot be understood.

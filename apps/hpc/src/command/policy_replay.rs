@@ -13,7 +13,8 @@ use hpc_types::control::v1;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::audit::{broken, broken_folder, moment, verifier_key};
+use super::audit::moment;
+use super::audit_verify::{broken, broken_folder, verifier_key};
 use super::policy::{invalid, policies, unreadable};
 use crate::args::{Global, ReplayArgs};
 use crate::command::PAGE_MAX;

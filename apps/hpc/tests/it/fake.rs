@@ -71,6 +71,14 @@ impl Answers {
         self
     }
 
+    /// Documents of different schemas, one after the other.
+    pub fn documents(mut self, method: &'static str, values: &[(&str, serde_json::Value)]) -> Self {
+        let documents =
+            values.iter().map(|(schema, value)| Document::write(schema, value).unwrap()).collect();
+        self.documents.insert(method, Ok(documents));
+        self
+    }
+
     pub fn raw(mut self, method: &'static str, schema: &str, json: &str) -> Self {
         let document = Document { schema: schema.to_owned(), json: json.to_owned().into() };
         self.documents.insert(method, Ok(vec![document]));
@@ -272,6 +280,7 @@ impl Api {
     }
 }
 
+type Documents = Pin<Box<dyn tokio_stream::Stream<Item = Result<Document, Status>> + Send>>;
 type Events = Pin<Box<dyn tokio_stream::Stream<Item = Result<v1::ApplyEvent, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -359,6 +368,12 @@ impl rpc::audit_service_server::AuditService for Api {
     }
     async fn proof(&self, request: Request<v1::ProofRequest>) -> Result<Response<Document>, Status> {
         self.one("proof", &request)
+    }
+    type ExportStream = Documents;
+
+    async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<Documents>, Status> {
+        let parts = self.many("export", &request)?;
+        Ok(Response::new(Box::pin(tokio_stream::iter(parts.into_iter().map(Ok)))))
     }
     async fn checkpoint(
         &self,

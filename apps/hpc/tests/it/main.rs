@@ -10,6 +10,7 @@
 )]
 
 mod audit;
+mod audit_memory;
 mod bundles;
 mod contexts;
 mod doctor;

@@ -15,7 +15,6 @@ mod record;
 mod search;
 mod wire;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -23,7 +22,6 @@ use hpc_broker::Caller;
 use hpc_error::HpcError;
 use hpc_identity::PeerIdentity;
 use hpc_policy::{PolicySet, Resource};
-use hpc_rpc::grpc::GrpcServerBuilder;
 use http::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -95,21 +93,12 @@ impl AuthZen {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Adds the endpoints to a server.
-    pub(crate) fn serve_on(&self, server: GrpcServerBuilder) -> GrpcServerBuilder {
-        let this = self.clone();
-        server.with_http_fallback(tower::service_fn(move |request: Request<Body>| {
-            let this = this.clone();
-            async move { Ok::<Response<Body>, Infallible>(this.serve(request).await) }
-        }))
-    }
-
     /// Says where the server listens; the first word stands.
     pub(crate) fn set_address(&self, address: SocketAddr) {
         let _ = self.inner.address.set(address);
     }
 
-    async fn serve(&self, request: Request<Body>) -> Response<Body> {
+    pub(crate) async fn serve(&self, request: Request<Body>) -> Response<Body> {
         let request_id = wire::request_id(request.headers());
         wire::respond(self.answer(request).await, request_id)
     }

@@ -1,17 +1,37 @@
 //! Audit: search on the server, proofs to take away.
 
-use hpc_audit::{AuditLog, SEARCH_LIMIT_MAX, Search, SearchPage, Selection, export};
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use hpc_audit::{
+    AuditLog, BundleConsistency, Checkpoint, SEARCH_LIMIT_MAX, Search, SearchPage, Selection, begin, export,
+    prove_entry,
+};
 use hpc_error::{HpcError, codes};
 use hpc_resources::{LeaseId, RequestId};
 use hpc_rpc::grpc::control::v1::audit_service_server::AuditService;
 use hpc_types::control::v1;
 use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Api, caller, document, id, status};
+use crate::cosigning::CosignState;
 
+/// Most bytes of entries in one page of a search; the longest entry alone is far shorter.
+const SEARCH_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Most entries in one proof.
 const PROOF_ENTRIES_MAX: usize = 1_000;
+/// Bytes of entries from which on a part of an export is sent. With the longest entry and the proofs it stays far below
+/// what one message holds.
+const PART_BYTES: usize = 512 * 1024;
+/// Most entries of one part.
+const PART_ENTRIES_MAX: usize = 256;
+/// Parts that wait for a slow reader.
+const PARTS_WAITING_MAX: usize = 2;
 
 #[tonic::async_trait]
 impl AuditService for Api {
@@ -24,12 +44,22 @@ impl AuditService for Api {
         let search = search_of(&message)?;
         let page = self.world.audit.search(&search).await.map_err(unreadable)?;
         let mut entries = Vec::with_capacity(page.hits.len());
+        let (mut bytes, mut next_after_index) = (0, next(&page));
+        let mut last = None;
         for recorded in &page.hits {
-            entries.push(document("hpc.audit-entry/v1", &EntryDocument::from(recorded))?);
+            let entry = document("hpc.audit-entry/v1", &EntryDocument::from(recorded))?;
+            bytes += entry.json.len();
+            // Long entries fill a message before they fill a page; the next page goes on from there.
+            if bytes > SEARCH_BYTES_MAX && last.is_some() {
+                next_after_index = last;
+                break;
+            }
+            last = Some(recorded.index);
+            entries.push(entry);
         }
         Ok(Response::new(v1::SearchResponse {
             entries,
-            next_after_index: next(&page),
+            next_after_index,
             tree_size: self.world.audit.size(),
         }))
     }
@@ -54,9 +84,49 @@ impl AuditService for Api {
                 format!("a proof is about 1 to {PROOF_ENTRIES_MAX} entries; these are {}", indices.len());
             return Err(status(HpcError::coded(&codes::AUD_UNKNOWN_ENTRY, message)));
         }
-        let bundle =
-            export(self.world.audit.as_ref(), Selection::Indices(indices)).await.map_err(unreadable)?;
+        let log = self.world.audit.as_ref();
+        let mut bundle = export(log, Selection::Indices(indices)).await.map_err(unreadable)?;
+        let signed = Checkpoint::parse(signed_text(&bundle.checkpoint)).map_err(|error| bug(&error))?;
+        bundle.consistency = consistency(log, message.old_size, signed.size).await?;
         Ok(Response::new(document("hpc.audit-bundle/v1", &bundle)?))
+    }
+
+    type ExportStream = Parts;
+
+    async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<Parts>, Status> {
+        let (caller, message) = self.open(request)?;
+        self.may(&caller, "audit", "audit", "audit.read")?;
+        let selection = match message.subject {
+            Some(v1::export_request::Subject::Indices(indices)) => Selection::Indices(indices.index),
+            Some(v1::export_request::Subject::Range(range)) => {
+                Selection::Range { start: range.start, end: range.end }
+            }
+            None => Selection::Indices(Vec::new()),
+        };
+        let log = Arc::clone(&self.world.audit);
+        let checkpoint = log.checkpoint().await.map_err(unreadable)?;
+        let size = checkpoint.checkpoint().size;
+        let last = match &selection {
+            Selection::Range { end, .. } => end.checked_sub(1),
+            Selection::Indices(indices) => indices.last().copied(),
+        };
+        if last.is_none_or(|last| last >= size) {
+            let message = format!("the log has {size} entries; these are not all among them");
+            return Err(status(HpcError::coded(&codes::AUD_UNKNOWN_ENTRY, message)));
+        }
+        let mut first = begin(log.as_ref(), &checkpoint, selection.clone());
+        first.consistency = consistency(log.as_ref(), message.old_size, size).await?;
+        let first = document("hpc.audit-bundle/v1", &first)?;
+        let (sender, receiver) = mpsc::channel(PARTS_WAITING_MAX);
+        // Ends when the caller hangs up: the next part cannot be sent.
+        tokio::spawn(async move {
+            if sender.send(Ok(first)).await.is_ok()
+                && let Err(error) = send_parts(log.as_ref(), &selection, size, &sender).await
+            {
+                drop(sender.send(Err(error)).await);
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
     async fn checkpoint(
@@ -65,10 +135,17 @@ impl AuditService for Api {
     ) -> Result<Response<v1::Document>, Status> {
         let caller = caller(&request)?;
         self.may(&caller, "audit", "audit", "audit.read")?;
-        let checkpoint = self.world.audit.checkpoint().await.map_err(unreadable)?;
+        let log = self.world.audit.as_ref();
+        let checkpoint = log.checkpoint().await.map_err(unreadable)?;
+        let old_size = request.into_inner().old_size;
         let signed = CheckpointDocument {
             note: checkpoint.to_string(),
-            verifier_key: self.world.audit.verifier_key().to_string(),
+            verifier_key: log.verifier_key().to_string(),
+            consistency: consistency(log, old_size, checkpoint.checkpoint().size).await?,
+            witnessed: self
+                .cosigning
+                .as_ref()
+                .map(|cosigning| Witnessed::of(cosigning.state(), self.world.now())),
         };
         Ok(Response::new(document("hpc.audit-checkpoint/v1", &signed)?))
     }
@@ -88,6 +165,85 @@ impl Api {
             }
         }
     }
+}
+
+/// The parts of an export: the bundle without entries, then lists of entries.
+type Parts = Pin<Box<dyn Stream<Item = Result<v1::Document, Status>> + Send>>;
+
+/// The proof that the log only grew from a size that the caller remembers; none for a size it does not have, so that the
+/// caller sees for himself that the log is smaller.
+async fn consistency(
+    log: &dyn AuditLog,
+    old_size: u64,
+    size: u64,
+) -> Result<Option<BundleConsistency>, Status> {
+    if old_size == 0 || old_size > size {
+        return Ok(None);
+    }
+    let proof = log.consistency(old_size, size).await.map_err(unreadable)?;
+    Ok(Some(BundleConsistency::from(&proof)))
+}
+
+/// Sends the entries of an export, in parts of [`PART_BYTES`] at least, but for the last.
+async fn send_parts(
+    log: &dyn AuditLog,
+    selection: &Selection,
+    size: u64,
+    sender: &mpsc::Sender<Result<v1::Document, Status>>,
+) -> Result<(), Status> {
+    let runs: Vec<Range<u64>> = match selection {
+        Selection::Range { start, end } => std::iter::once(*start..*end).collect(),
+        Selection::Indices(indices) => runs(indices),
+    };
+    let (mut part, mut bytes) = (Vec::new(), 0);
+    for run in runs {
+        let mut next = run.start;
+        while next < run.end {
+            let limit = PART_ENTRIES_MAX.min(usize::try_from(run.end - next).unwrap_or(usize::MAX));
+            let page = log.entries(next, limit).await.map_err(unreadable)?;
+            if page.is_empty() {
+                let message = format!("the log gives no entry {next}");
+                return Err(status(HpcError::coded(&codes::AUD_UNKNOWN_ENTRY, message)));
+            }
+            for recorded in page {
+                next = recorded.index.saturating_add(1);
+                let proved = prove_entry(log, recorded, size).await.map_err(unreadable)?;
+                bytes += proved.entry.len();
+                part.push(proved);
+                if bytes >= PART_BYTES || part.len() >= PART_ENTRIES_MAX {
+                    if sender.send(document("hpc.audit-entries/v1", &part)).await.is_err() {
+                        return Ok(());
+                    }
+                    (part, bytes) = (Vec::new(), 0);
+                }
+            }
+        }
+    }
+    if !part.is_empty() {
+        drop(sender.send(document("hpc.audit-entries/v1", &part)).await);
+    }
+    Ok(())
+}
+
+/// Neighbouring indices are read together.
+fn runs(indices: &[u64]) -> Vec<Range<u64>> {
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    for index in indices {
+        match runs.last_mut() {
+            Some(run) if run.end == *index => run.end = index.saturating_add(1),
+            _ => runs.push(*index..index.saturating_add(1)),
+        }
+    }
+    runs
+}
+
+/// The text of a signed note, without its signatures.
+fn signed_text(note: &str) -> &str {
+    note.rfind("\n\n").and_then(|at| note.get(..=at)).unwrap_or(note)
+}
+
+fn bug(error: &hpc_crypto::CryptoError) -> Status {
+    status(HpcError::coded(&codes::INT_BUG, format!("the log's own checkpoint cannot be read: {error}")))
 }
 
 /// Where a search goes on; `None` when it has covered everything.
@@ -120,6 +276,25 @@ fn unreadable(error: hpc_audit::AuditError) -> Status {
 struct CheckpointDocument {
     note: String,
     verifier_key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consistency: Option<BundleConsistency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witnessed: Option<Witnessed>,
+}
+
+/// How the checkpoints are cosigned.
+#[derive(Serialize)]
+struct Witnessed {
+    /// Whether the quorum has been missed for too long.
+    late: bool,
+    #[serde(flatten)]
+    state: CosignState,
+}
+
+impl Witnessed {
+    fn of(state: CosignState, now: jiff::Timestamp) -> Self {
+        Self { late: state.is_late(now), state }
+    }
 }
 
 /// An entry as a document.

@@ -23,6 +23,7 @@ use hpc_types::validate::Validate;
 use serde::Serialize;
 use tonic::{Request, Status};
 
+use crate::cosigning::Cosigning;
 use crate::people;
 use crate::world::World;
 
@@ -30,6 +31,7 @@ use crate::world::World;
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) world: Arc<World>,
+    pub(crate) cosigning: Option<Arc<Cosigning>>,
 }
 
 /// The one path that a node without a certificate may call: it has a token instead.

@@ -11,6 +11,8 @@
 
 mod authzen;
 mod changes;
+mod client;
+mod cosigning;
 mod costs;
 mod directory;
 mod entries;
@@ -20,7 +22,9 @@ mod process;
 mod providers;
 mod stories;
 mod telemetry;
+mod tiles;
 mod unwritable;
+mod witness;
 
 use std::path::Path;
 use std::sync::Arc;

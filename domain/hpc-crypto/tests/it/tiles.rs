@@ -124,3 +124,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_widest_tile_of_a_place_grows_with_the_log() {
+    let hashes = |level, index, width| Tile::new(TileKind::Hashes(level), index, width).unwrap();
+    let entries = |index, width| Tile::new(TileKind::Entries, index, width).unwrap();
+    for (tile, size, widest) in [
+        (hashes(0, 0, 1), 0, None),
+        (hashes(0, 0, 256), 7, Some(hashes(0, 0, 7))),
+        (hashes(0, 0, 3), 70_000, Some(hashes(0, 0, 256))),
+        (hashes(0, 273, 1), 70_000, Some(hashes(0, 273, 112))),
+        (hashes(0, 274, 1), 70_000, None),
+        (hashes(1, 1, 256), 70_000, Some(hashes(1, 1, 17))),
+        (hashes(2, 0, 256), 70_000, Some(hashes(2, 0, 1))),
+        (hashes(3, 0, 1), 70_000, None),
+        (entries(273, 256), 70_000, Some(entries(273, 112))),
+        (entries(0, 1), u64::MAX, Some(entries(0, 256))),
+    ] {
+        assert_eq!(tile.widest(size), widest, "{tile} at {size}");
+    }
+    // What `all` lists is as wide as it can be.
+    for size in [1, 255, 256, 257, 65_536, 70_000] {
+        assert!(Tile::all(size).all(|tile| tile.widest(size) == Some(tile)), "{size}");
+    }
+}

@@ -1,4 +1,6 @@
-use hpc_audit::{Bundle, BundleEntry, BundleError, Entry, Outcome, PROFILE, Selection, verify_bundle};
+use hpc_audit::{
+    Bundle, BundleConsistency, BundleEntry, BundleError, Entry, Outcome, PROFILE, Selection, verify_bundle,
+};
 use hpc_crypto::checkpoint::Checkpoint;
 use hpc_crypto::merkle::MerkleTree;
 use hpc_crypto::note::{NoteSigner, VerifierKey};
@@ -41,6 +43,7 @@ pub(crate) fn bundle(selection: impl Into<Selection>) -> Bundle {
         checkpoint: checkpoint.sign(&signer(1)).unwrap().to_string(),
         entries: indices.iter().map(entry).collect(),
         selection,
+        consistency: None,
     }
 }
 
@@ -115,4 +118,33 @@ fn every_changed_bit_of_the_file_is_noticed() {
     for cut in 0..text.len() {
         assert!(check(&text[..cut]).is_err(), "cut at {cut}");
     }
+}
+
+#[test]
+fn a_consistency_proof_comes_along_and_bundles_without_one_are_as_they_were() {
+    let plain = bundle(2..6);
+    let text = plain.to_json().unwrap();
+    assert!(!text.contains("consistency"));
+    assert_eq!(verify_bundle(&plain, None).unwrap().consistency, None);
+    // Spelt out as nothing it is another text, and refused.
+    let spelt = text.replace("\n  ]\n}\n", "\n  ],\n  \"consistency\": null\n}\n");
+    assert_ne!(spelt, text);
+    assert!(matches!(Bundle::from_json(spelt.as_bytes()), Err(BundleError::NotCanonical { .. })));
+
+    let leaves: Vec<_> = (0..7).map(|i| format!("leaf {i}")).collect();
+    let tree = MerkleTree::from_leaves_with(PROFILE, &leaves);
+    let proof = tree.prove_consistency(3, 7).unwrap();
+    let with = Bundle { consistency: Some(BundleConsistency::from(&proof)), ..plain };
+    assert_eq!(Bundle::from_json(with.to_json().unwrap().as_bytes()).as_ref(), Ok(&with));
+    assert_eq!(verify_bundle(&with, Some(&key())).unwrap().consistency, Some(proof));
+
+    let proof_of = |proof| {
+        let consistency = Some(BundleConsistency { old_size: 3, proof });
+        verify_bundle(&Bundle { consistency, ..bundle(2..6) }, None).map(|_| ())
+    };
+    let hash = || tree.root().to_base64();
+    assert_eq!(proof_of(vec![hash(); hpc_crypto::merkle::PROOF_HASHES_MAX]), Ok(()));
+    let over = proof_of(vec![hash(); hpc_crypto::merkle::PROOF_HASHES_MAX + 1]);
+    assert!(matches!(over, Err(BundleError::TooMuch { .. })), "{over:?}");
+    assert!(matches!(proof_of(vec!["x".to_owned()]), Err(BundleError::Consistency(_))));
 }

@@ -226,6 +226,9 @@ pub struct SearchResponse {
 /// Names the entries to prove.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ProofRequest {
+    /// Size of a checkpoint that the caller remembers: the bundle then proves that the log has only grown since. 0 for none.
+    #[prost(uint64, tag = "4")]
+    pub old_size: u64,
     /// Which entries.
     #[prost(oneof = "proof_request::Subject", tags = "1, 2, 3")]
     pub subject: ::core::option::Option<proof_request::Subject>,
@@ -246,6 +249,39 @@ pub mod proof_request {
         Indices(super::LeafIndices),
     }
 }
+/// Names the entries to export.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportRequest {
+    /// Size of a checkpoint that the caller remembers: the bundle then proves that the log has only grown since. 0 for none.
+    #[prost(uint64, tag = "3")]
+    pub old_size: u64,
+    /// Which entries.
+    #[prost(oneof = "export_request::Subject", tags = "1, 2")]
+    pub subject: ::core::option::Option<export_request::Subject>,
+}
+/// Nested message and enum types in `ExportRequest`.
+pub mod export_request {
+    /// Which entries.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Subject {
+        /// These, in rising order.
+        #[prost(message, tag = "1")]
+        Indices(super::LeafIndices),
+        /// All of a range.
+        #[prost(message, tag = "2")]
+        Range(super::LeafRange),
+    }
+}
+/// A range of audit entries.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeafRange {
+    /// The first index.
+    #[prost(uint64, tag = "1")]
+    pub start: u64,
+    /// One past the last index.
+    #[prost(uint64, tag = "2")]
+    pub end: u64,
+}
 /// Indices of audit entries.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeafIndices {
@@ -255,7 +291,11 @@ pub struct LeafIndices {
 }
 /// Asks for the newest checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct CheckpointRequest {}
+pub struct CheckpointRequest {
+    /// Size of a checkpoint that the caller remembers: the answer then proves that the log has only grown since. 0 for none.
+    #[prost(uint64, tag = "1")]
+    pub old_size: u64,
+}
 /// Asks for the policy in force.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShowPolicyRequest {

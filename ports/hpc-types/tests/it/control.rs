@@ -4,7 +4,9 @@ use hpc_types::control::v1::{
     LeafIndices, ListRequest, PlanRequest, ProofRequest, ReleaseRequest, SearchRequest, ShowCostRequest,
     ShowRequest, proof_request::Subject,
 };
-use hpc_types::validate::{ID_BYTES_MAX, PAGE_SIZE_MAX, PROOF_INDICES_MAX, TOKEN_BYTES_MAX};
+use hpc_types::validate::{
+    EXPORT_ENTRIES_MAX, ID_BYTES_MAX, PAGE_SIZE_MAX, PROOF_INDICES_MAX, TOKEN_BYTES_MAX,
+};
 use hpc_types::{DOCUMENT_BYTES_MAX, DocumentError, FILE_DESCRIPTOR_SET, Validate};
 use prost::Message as _;
 
@@ -77,13 +79,32 @@ fn searches_and_proofs_are_checked() {
         broken(&SearchRequest { from: at(i64::MAX), limit: 5000, ..Default::default() }),
         ["from", "limit"]
     );
-    let proof = |subject| ProofRequest { subject };
+    let proof = |subject| ProofRequest { subject, old_size: 0 };
     assert_eq!(broken(&proof(None)), ["subject"]);
     assert_eq!(broken(&proof(Some(Subject::LeaseId("lse_1".into())))), [""; 0]);
     assert_eq!(broken(&proof(Some(Subject::RequestId(String::new())))), ["request_id"]);
     for (count, expected) in [(0, 1), (1, 0), (PROOF_INDICES_MAX, 0), (PROOF_INDICES_MAX + 1, 1)] {
         let indices = LeafIndices { index: vec![0; count] };
         assert_eq!(broken(&proof(Some(Subject::Indices(indices)))).len(), expected);
+    }
+}
+
+#[test]
+fn exports_are_checked() {
+    use hpc_types::control::v1::export_request::Subject;
+    use hpc_types::control::v1::{ExportRequest, LeafRange};
+    let export = |subject| broken(&ExportRequest { subject, old_size: 0 });
+    assert_eq!(export(None), ["subject"]);
+    let indices = |index| export(Some(Subject::Indices(LeafIndices { index })));
+    assert_eq!(indices((0..EXPORT_ENTRIES_MAX as u64).collect()), [""; 0]);
+    for index in [vec![], (0..=EXPORT_ENTRIES_MAX as u64).collect(), vec![1, 1], vec![2, 1]] {
+        assert_eq!(indices(index), ["indices"]);
+    }
+    let range = |start, end| export(Some(Subject::Range(LeafRange { start, end })));
+    let most = EXPORT_ENTRIES_MAX as u64;
+    assert_eq!(range(7, 7 + most), [""; 0]);
+    for (start, end) in [(7, 7), (8, 7), (7, 8 + most), (0, u64::MAX), (u64::MAX, 0)] {
+        assert_eq!(range(start, end), ["range"], "{start} {end}");
     }
 }
 

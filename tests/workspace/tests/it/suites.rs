@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::arrow::root;
 
 /// Each port: its package, its trait, and the module and macro of its suite.
-const PORTS: [(&str, &str, &str, &str); 8] = [
+const PORTS: [(&str, &str, &str, &str); 9] = [
     ("hpc-audit", "AuditLog", "audit", "audit_log"),
+    ("hpc-audit", "TileSource", "tiles", "tile_source"),
     ("hpc-identity", "IdentitySource", "identity", "identity_source"),
     ("hpc-keystore", "KeyStore", "keystore", "key_store"),
     ("hpc-ledger", "Ledger", "ledger", "ledger"),

@@ -6,9 +6,9 @@ use hpc_auth::client::create_joining_client_config;
 use hpc_auth::join::NodeName;
 use serde_json::json;
 
-use super::client::Connection;
 use super::scenario::section;
 use super::{EVALUATION, EVALUATIONS, Pdp, SEARCH_ACTION, SEARCH_RESOURCE, SEARCH_SUBJECT, without_receipts};
+use crate::client::Connection;
 
 const METADATA: &str = "/.well-known/authzen-configuration";
 

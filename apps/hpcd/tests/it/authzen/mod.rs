@@ -6,7 +6,6 @@
 mod attacks;
 mod basic;
 mod batches;
-mod client;
 mod discovery;
 mod mapping;
 mod receipts;
@@ -24,7 +23,7 @@ use hpcd::world::World;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use self::client::{Connection, Reply};
+use crate::client::{Connection, Reply};
 use crate::options;
 
 const EVALUATION: &str = "/access/v1/evaluation";

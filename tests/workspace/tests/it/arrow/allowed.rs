@@ -101,7 +101,8 @@ pub const SIBLINGS: &[(&str, &str)] = &[
 /// Heavy or peculiar crates, and the manifests that are meant for them.
 pub const VENDORS: &[(&str, &[&str])] = &[
     ("redb", &["hpc-ledger-redb", "hpc-tsdb-embedded"]),
-    ("reqwest", &["hpc-tsdb-influxdb"]),
+    // hpcd asks witnesses of other organisations.
+    ("reqwest", &["hpc-tsdb-influxdb", "hpcd"]),
     ("rmcp", &["hpc-mcp"]),
     // hpcd's tests hold what it records against the schema of entries.
     ("jsonschema", &["hpc-mcp", "hpcd"]),

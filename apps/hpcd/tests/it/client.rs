@@ -1,18 +1,20 @@
-//! A small HTTP/1.1 client over mutual TLS, which also sends what no library would.
+//! A small HTTP/1.1 client, over mutual TLS or in the clear, which also sends what no library would.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// One connection, on which requests follow each other.
 pub struct Connection {
-    stream: TlsStream<TcpStream>,
+    stream: Box<dyn Stream>,
     received: Vec<u8>,
 }
 
@@ -29,7 +31,23 @@ impl Connection {
         let stream = TcpStream::connect(address).await.unwrap();
         let name = rustls_pki_types::ServerName::try_from("127.0.0.1").unwrap();
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-        Self { stream, received: Vec::new() }
+        Self { stream: Box::new(stream), received: Vec::new() }
+    }
+
+    /// Without TLS.
+    pub async fn plain(address: SocketAddr) -> Self {
+        Self { stream: Box::new(TcpStream::connect(address).await.unwrap()), received: Vec::new() }
+    }
+
+    pub async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        self.request("GET", path, headers, b"").await
+    }
+
+    /// The reply to a HEAD names the length of a body that does not come.
+    pub async fn head(&mut self, path: &str) -> Reply {
+        let head = format!("HEAD {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
+        self.send(head.as_bytes()).await;
+        self.reply_head().await.expect("a response")
     }
 
     pub async fn send(&mut self, bytes: &[u8]) {
@@ -62,6 +80,16 @@ impl Connection {
 
     /// The next response; `None` if the server has closed the connection.
     pub async fn reply(&mut self) -> Option<Reply> {
+        let mut reply = self.reply_head().await?;
+        let length: usize = reply.header("content-length").unwrap_or("0").parse().unwrap();
+        while self.received.len() < length {
+            assert!(self.more().await, "the body ends early");
+        }
+        reply.body = self.received.drain(..length).collect();
+        Some(reply)
+    }
+
+    async fn reply_head(&mut self) -> Option<Reply> {
         let head_bytes = loop {
             if let Some(end) = self.received.windows(4).position(|window| window == b"\r\n\r\n") {
                 break end + 4;
@@ -78,13 +106,7 @@ impl Connection {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        let mut reply = Reply { status, headers, body: Vec::new() };
-        let length: usize = reply.header("content-length").unwrap_or("0").parse().unwrap();
-        while self.received.len() < length {
-            assert!(self.more().await, "the body ends early");
-        }
-        reply.body = self.received.drain(..length).collect();
-        Some(reply)
+        Some(Reply { status, headers, body: Vec::new() })
     }
 
     async fn more(&mut self) -> bool {
