@@ -6,10 +6,10 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use hpc_audit::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditError, AuditLog, Checkpoint, ConsistencyProof,
-    ENTRIES_LIMIT_MAX, Entry, InclusionProof, PROFILE, Receipt, Recorded, Search, SearchPage,
+    ENTRIES_LIMIT_MAX, Entry, Hash, InclusionProof, PROFILE, Receipt, Recorded, Search, SearchPage,
     SignedCheckpoint, VerifierKey,
 };
-use hpc_crypto::merkle::ProofPlan;
+use hpc_crypto::merkle::{NodeId, ProofPlan};
 use hpc_crypto::note::{NoteSigner, SignedNote};
 use hpc_crypto::signing::KeyPair;
 use tokio::sync::{mpsc, oneshot};
@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::disk::{CHECKPOINT, Disk, LOCK, TAIL, UNFINISHED, VKEY};
 use crate::examine::{Scope, TailFiles, examine, read_checkpoint};
 use crate::ids::Ids;
-use crate::index::{CHUNK_ENTRIES, Index, Marks};
+use crate::index::{CHUNK_ENTRIES, IdHash, Index, Marks, id_hash};
 use crate::lock::Locked;
 use crate::map::{damaged, io_of, out_of_range};
 use crate::publisher::Publisher;
@@ -235,6 +235,29 @@ impl AuditLog for FileAuditLog {
             Ok(found)
         })
         .await
+    }
+
+    async fn receipts(&self, ids: &[String]) -> Result<Vec<Option<Receipt>>, AuditError> {
+        if ids.len() > APPEND_ENTRIES_MAX {
+            return Err(AuditError::TooMuch { what: "ids", got: ids.len(), max: APPEND_ENTRIES_MAX });
+        }
+        let wanted: Vec<IdHash> = ids.iter().map(|id| id_hash(id)).collect();
+        let found = self.read(move |shared| {
+            let place = |index| Ok((index, shared.node(NodeId { level: 0, index })?));
+            shared.known(&wanted)?.into_iter().map(|index| index.map(place).transpose()).collect()
+        });
+        let found: Vec<Option<(u64, Hash)>> = found.await?;
+        let receipt = |(id, found): (&String, Option<(u64, Hash)>)| {
+            found.map(|(index, leaf_hash)| Receipt {
+                log: self.key.name().to_owned(),
+                id: id.clone(),
+                index,
+                leaf_hash,
+                size_at_least: index + 1,
+                repeated: true,
+            })
+        };
+        Ok(ids.iter().zip(found).map(receipt).collect())
     }
 
     async fn inclusion(&self, index: u64, size: u64) -> Result<InclusionProof, AuditError> {

@@ -228,6 +228,20 @@ impl Shared {
         full_block(&self.root, start, limit).map_err(port)
     }
 
+    /// For each id the index of the entry that has it, new or old.
+    pub(crate) fn known(&self, ids: &[IdHash]) -> Result<Vec<Option<u64>>, AuditError> {
+        // In this order: an entry that is published meanwhile is in the index before it is forgotten here.
+        let mut known = self.ids().find(ids);
+        let older = self.index.find(ids);
+        let older = older.map_err(|error| unwritable(format!("{error}: open the log again")))?;
+        for ((known, older), id) in known.iter_mut().zip(older).zip(ids) {
+            if known.is_none() {
+                *known = self.confirmed(id, &older)?;
+            }
+        }
+        Ok(known)
+    }
+
     /// The index of the entry that has this id, among some that may. What the index says is confirmed by the entry.
     pub(crate) fn confirmed(&self, id: &IdHash, candidates: &[u64]) -> Result<Option<u64>, AuditError> {
         for index in candidates {

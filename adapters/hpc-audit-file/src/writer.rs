@@ -144,7 +144,7 @@ impl Writer {
         let first = self.shared.edge().size();
         let ids: Vec<IdHash> =
             waiting.iter().flat_map(|waiting| &waiting.entries).map(|entry| entry.entry.marks.id).collect();
-        let mut known = match self.known(&ids) {
+        let mut known = match self.shared.known(&ids) {
             Ok(known) => known.into_iter(),
             Err(error) => {
                 waiting.into_iter().for_each(|waiting| drop(waiting.reply.send(Err(error.clone()))));
@@ -198,20 +198,6 @@ impl Writer {
             }
             Err(error) => answers.into_iter().for_each(|(reply, _)| drop(reply.send(Err(error.clone())))),
         }
-    }
-
-    /// For each id the index of the entry that has it, new or old.
-    fn known(&self, ids: &[IdHash]) -> Result<Vec<Option<u64>>, AuditError> {
-        // In this order: an entry that is published meanwhile is in the index before it is forgotten here.
-        let mut known = self.shared.ids().find(ids);
-        let older = self.shared.index.find(ids);
-        let older = older.map_err(|error| unwritable(format!("{error}: open the log again")))?;
-        for ((known, older), id) in known.iter_mut().zip(older).zip(ids) {
-            if known.is_none() {
-                *known = self.shared.confirmed(id, &older)?;
-            }
-        }
-        Ok(known)
     }
 
     /// An entry that is there already, or comes earlier in this group.

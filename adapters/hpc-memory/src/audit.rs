@@ -201,6 +201,15 @@ impl AuditLog for MemoryAuditLog {
             .collect())
     }
 
+    async fn receipts(&self, ids: &[String]) -> Result<Vec<Option<Receipt>>, AuditError> {
+        if ids.len() > APPEND_ENTRIES_MAX {
+            return Err(AuditError::TooMuch { what: "ids", got: ids.len(), max: APPEND_ENTRIES_MAX });
+        }
+        let state = self.state();
+        let recorded = |id| state.entries.get(usize::try_from(*state.by_id.get(id)?).ok()?);
+        Ok(ids.iter().map(|id| recorded(id).map(|recorded| self.receipt(recorded, true))).collect())
+    }
+
     async fn inclusion(&self, index: u64, size: u64) -> Result<InclusionProof, AuditError> {
         self.state().tree.prove_at(index, size).map_err(out_of_range)
     }

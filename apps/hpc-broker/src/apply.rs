@@ -69,7 +69,9 @@ impl Broker {
                     format!("plan `{id}` was applied and got nothing: {}", lease.failures.join("; "));
                 return Err(HpcError::coded(&codes::CAP_NO_CAPACITY, message).with("lease", &lease.id));
             }
-            return Ok(Applied { lease, receipts: Vec::new(), repeated: true });
+            let said = ["accepted", "active"].map(|step| format!("{}.{step}", lease.id));
+            let receipts = self.store.receipts(said).await?;
+            return Ok(Applied { lease, receipts, repeated: true });
         }
         self.store.check_audited().await?;
         let now = self.environment.now();

@@ -58,7 +58,8 @@ impl Broker {
             let message = "this idempotency key came with another request before";
             return Err(HpcError::coded(&codes::USG_IDEMPOTENCY_REUSED, message).with("plan", &plan.plan.id));
         }
-        Ok((plan, Vec::new()))
+        let receipts = self.store.receipts([format!("{}.planned", plan.plan.id)]).await?;
+        Ok((plan, receipts))
     }
 
     /// Makes a plan for `request`: asks every provider, ranks and explains, and asks policy. Spends and creates nothing.

@@ -43,7 +43,9 @@ impl Broker {
             Err(refusal) => return Err(self.refused(caller, refusal).await),
         };
         if lease.state.is_final() {
-            return Ok(ReleasedLease { lease, receipts: Vec::new(), repeated: true });
+            let said = ["releasing", "released", "failed"].map(|step| format!("{}.{step}", lease.id));
+            let receipts = self.store.receipts(said).await?;
+            return Ok(ReleasedLease { lease, receipts, repeated: true });
         }
         if self.books.is_begun(&format!("plan/{}", lease.plan)) {
             let message = format!("lease `{id}` is still being created; release it when that has ended");

@@ -227,6 +227,12 @@ impl Store {
         }
     }
 
+    /// The receipts of entries that were recorded before, of those ids that have one.
+    pub(crate) async fn receipts<const N: usize>(&self, ids: [String; N]) -> Result<Vec<Receipt>, HpcError> {
+        let found = self.audit.receipts(&ids).await.map_err(unwritable)?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
     /// Like [`Store::commit`], for changes that must go on even when the audit log cannot be written, above all releases:
     /// their entries wait in the outbox.
     pub(crate) async fn commit_even_unaudited(&self, change: Change) -> Result<Committed, CommitError> {

@@ -56,6 +56,13 @@ pub trait AuditLog: Send + Sync {
     /// [`AuditError::OutOfRange`] for a start beyond the size or a limit not in 1 to [`ENTRIES_LIMIT_MAX`].
     async fn entries(&self, start: u64, limit: usize) -> Result<Vec<Recorded>, AuditError>;
 
+    /// The receipts of entries that are recorded already, by their ids and in the order of these; `None` for an id that no
+    /// entry has. They say `repeated`. Works on a log that can be read but not written.
+    ///
+    /// # Errors
+    /// [`AuditError::TooMuch`] for more than [`APPEND_ENTRIES_MAX`] ids, and what the backend says.
+    async fn receipts(&self, ids: &[String]) -> Result<Vec<Option<Receipt>>, AuditError>;
+
     /// The proof that entry `index` is in the log of `size` entries, for any size up to now.
     ///
     /// # Errors

@@ -35,6 +35,7 @@ macro_rules! audit_log {
                 too_many_entries_are_refused,
                 an_id_already_recorded_gets_its_old_receipt,
                 an_id_twice_in_one_call_is_recorded_once,
+                receipts_are_found_by_their_ids,
                 concurrent_appends_are_each_recorded_once,
                 concurrent_appends_of_one_id_agree,
                 an_empty_log_has_a_checkpoint,
@@ -163,6 +164,32 @@ pub async fn an_id_already_recorded_gets_its_old_receipt(log: &Log) {
     assert_eq!((again[2].index, again[2].leaf_hash, again[2].repeated), (0, first[0].leaf_hash, true));
     assert_eq!(log.size(), 3);
     assert_eq!(log.entries(1, 1).await.unwrap()[0].entry, entry(2));
+}
+
+/// The receipts of recorded entries are found by their ids, in the order asked for, published or not.
+pub async fn receipts_are_found_by_their_ids(log: &Log) {
+    let mut given = Vec::new();
+    for begin in [0, 300, 600] {
+        given.extend(log.append((begin..begin + 300).map(entry).collect()).await.unwrap());
+        if begin == 300 {
+            log.checkpoint().await.unwrap();
+        }
+    }
+    let ids: Vec<String> = given.iter().rev().map(|receipt| receipt.id.clone()).collect();
+    let found = log.receipts(&ids).await.unwrap();
+    for (found, given) in found.iter().zip(given.iter().rev()) {
+        assert_eq!(*found, Some(Receipt { repeated: true, ..given.clone() }));
+    }
+    let strange = ["nobody".to_owned(), String::new(), entry(5).id, entry(5).id];
+    let found = log.receipts(&strange).await.unwrap();
+    let indices: Vec<Option<u64>> =
+        found.iter().map(|receipt| receipt.as_ref().map(|receipt| receipt.index)).collect();
+    assert_eq!(indices, [None, None, Some(5), Some(5)]);
+    assert_eq!(log.receipts(&[]).await, Ok(Vec::new()));
+    let many = vec!["nobody".to_owned(); APPEND_ENTRIES_MAX];
+    assert!(log.receipts(&many).await.unwrap().iter().all(Option::is_none));
+    let more = vec!["nobody".to_owned(); APPEND_ENTRIES_MAX + 1];
+    assert!(matches!(log.receipts(&more).await, Err(AuditError::TooMuch { .. })));
 }
 
 /// The same holds within one call.

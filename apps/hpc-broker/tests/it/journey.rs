@@ -8,6 +8,10 @@ use hpc_resources::{LeaseId, TeamId};
 
 use crate::world::{World, eight_h100, you};
 
+fn ids(receipts: &[hpc_audit::Receipt]) -> Vec<String> {
+    receipts.iter().map(|receipt| receipt.id.clone()).collect()
+}
+
 #[tokio::test]
 async fn plan_apply_release_and_the_bill_agrees() {
     let world = World::new(Script::named("none").unwrap()).await;
@@ -29,6 +33,10 @@ async fn plan_apply_release_and_the_bill_agrees() {
     assert_eq!(budget.held.nanos(), 0);
     let again = world.broker.release(&you(), &applied.lease.id).await.unwrap();
     assert!(again.repeated, "releasing twice succeeds the second time");
+    assert_eq!(
+        ids(&again.receipts),
+        [format!("{0}.releasing", applied.lease.id), format!("{0}.released", applied.lease.id)]
+    );
 }
 
 #[tokio::test]
@@ -39,6 +47,13 @@ async fn applying_twice_gives_one_lease() {
     let second = world.broker.apply(&you(), &plan.plan.id, &hpc_broker::Silent).await.unwrap();
     assert!(second.repeated);
     assert_eq!(first.lease.id, second.lease.id);
+    assert_eq!(
+        ids(&second.receipts),
+        [format!("{0}.accepted", first.lease.id), format!("{0}.active", first.lease.id)]
+    );
+    assert!(
+        second.receipts.iter().all(|receipt| first.receipts.iter().any(|given| given.index == receipt.index))
+    );
     assert_eq!(world.sim.live_instances().len(), 1);
 }
 
