@@ -258,6 +258,17 @@ pub fn plan_input<'a>(
     })
 }
 
+/// An audit entry whose encoding has exactly so many bytes.
+///
+/// # Errors
+/// When it cannot be so short, or is longer than an entry may be.
+pub fn entry_of(number: usize, bytes: usize) -> Result<Entry> {
+    let bare = Entry::new(format!("e{number:012}"), start()?, "user/you", "intent.recorded", Outcome::Ok);
+    let short = bare.clone().with("text", "").encode()?.len();
+    let text = "x".repeat(bytes.checked_sub(short).ok_or("an entry cannot be so short")?);
+    Ok(bare.with("text", text))
+}
+
 /// An audit entry as the broker writes them, about 400 bytes long.
 ///
 /// # Errors

@@ -169,6 +169,16 @@ pub fn cpu_time() -> Result<Duration> {
     Ok(Duration::from_millis(ticks * 10)) // Linux counts hundredths of a second here on every architecture
 }
 
+/// Memory of this process that is in use now, in bytes.
+///
+/// # Errors
+/// When `/proc/self/statm` cannot be read.
+pub fn resident_bytes() -> Result<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = statm.split_whitespace().nth(1).ok_or("no resident size")?.parse()?;
+    Ok(pages * 4096) // Linux counts pages, which have 4 KiB on the architectures this runs on
+}
+
 /// `12ns`, `3.4us`, `5.6ms`, `7.8s`.
 #[must_use]
 pub fn show(time: Duration) -> String {

@@ -2,16 +2,46 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::segment::SECTOR_BYTES;
 
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const VKEY: &str = "log.vkey";
 pub(crate) const CHECKPOINT: &str = "checkpoint";
+/// The folder of the tail's files.
 pub(crate) const TAIL: &str = "tail";
 /// A file that is being written; it gets its name when it is whole.
 pub(crate) const UNFINISHED: &str = ".tmp";
+/// What a long file is written in.
+const STREAM_BUFFER_BYTES: usize = 1 << 18;
+
+/// More files than this that wait to be durable are made so all at once.
+const SYNC_EACH_MAX: usize = 32;
+/// Long files are written in pieces of this size.
+const PIECE_BYTES: usize = 1 << 17;
+
+/// What has been written and is not durable yet.
+#[derive(Default)]
+pub(crate) struct Unsynced {
+    files: BTreeSet<String>,
+    folders: BTreeSet<PathBuf>,
+}
+
+/// Makes everything of the file system durable that `root` is on; false where this cannot be done.
+#[cfg(target_os = "linux")]
+fn sync_file_system(root: &File, step: impl Fn() -> io::Result<()>) -> io::Result<bool> {
+    step()?;
+    rustix::fs::syncfs(root)?;
+    Ok(true)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(_: &File, _: impl Fn() -> io::Result<()>) -> io::Result<bool> {
+    Ok(false)
+}
 
 pub(crate) struct Disk {
     root: PathBuf,
@@ -34,16 +64,36 @@ impl Disk {
 
     /// Writes whole files, each of which appears at once or not at all, and makes them and their names durable.
     pub(crate) fn replace(&self, files: &[(String, Vec<u8>)]) -> io::Result<()> {
-        let mut folders = BTreeSet::new();
+        let mut written = Unsynced::default();
         for (name, bytes) in files {
-            let path = self.path(name);
-            let folder = path.parent().unwrap_or(&self.root);
-            self.create_folders(folder, &mut folders)?;
-            self.prepare(name, bytes)?;
-            self.step()?;
-            fs::rename(self.path(&format!("{name}{UNFINISHED}")), &path)?;
-            folders.insert(folder.to_owned());
+            self.put(name, bytes, true, &mut written)?;
         }
+        self.sync_folders(&written.folders)
+    }
+
+    /// Writes a whole file that appears at once, and notes what has to be made durable.
+    pub(crate) fn write_later(&self, name: &str, bytes: &[u8], unsynced: &mut Unsynced) -> io::Result<()> {
+        self.put(name, bytes, false, unsynced)?;
+        unsynced.files.insert(name.to_owned());
+        Ok(())
+    }
+
+    /// Makes durable what was noted. When this fails, it is not known of any of it whether it is on the disk.
+    ///
+    /// Many files at once are left to the file system as a whole, which needs a fraction of the writes; `root` is the
+    /// log's folder, opened before the first of the files was written, so that it is told of every error.
+    pub(crate) fn sync_all(&self, root: &File, unsynced: &Unsynced) -> io::Result<()> {
+        if unsynced.files.len() > SYNC_EACH_MAX && sync_file_system(root, || self.step())? {
+            return Ok(());
+        }
+        for name in &unsynced.files {
+            self.step()?;
+            File::open(self.path(name))?.sync_all()?;
+        }
+        self.sync_folders(&unsynced.folders)
+    }
+
+    fn sync_folders(&self, folders: &BTreeSet<PathBuf>) -> io::Result<()> {
         for folder in folders {
             self.step()?;
             File::open(folder)?.sync_all()?;
@@ -51,34 +101,98 @@ impl Disk {
         Ok(())
     }
 
-    /// Writes a whole file beside its name. When this fails nothing has changed; [`Disk::put_in_place`] comes next.
-    pub(crate) fn prepare(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+    fn put(&self, name: &str, bytes: &[u8], sync: bool, changed: &mut Unsynced) -> io::Result<()> {
+        let path = self.path(name);
+        let folder = path.parent().unwrap_or(&self.root);
+        self.create_folders(folder, &mut changed.folders)?;
         let unfinished = self.path(&format!("{name}{UNFINISHED}"));
-        self.write_whole(&unfinished, bytes).inspect_err(|_| {
+        self.write_whole(&unfinished, &[bytes], sync).inspect_err(|_| self.clean_up(&unfinished))?;
+        self.step()?;
+        fs::rename(&unfinished, &path)?;
+        changed.folders.insert(folder.to_owned());
+        Ok(())
+    }
+
+    /// Makes a file of `file_bytes` bytes: `head` and then zeros, written so that later writes to it change bytes only.
+    /// It and its name are durable.
+    pub(crate) fn create_zeros(&self, name: &str, head: &[u8], file_bytes: u64) -> io::Result<File> {
+        let path = self.path(name);
+        let folder = path.parent().unwrap_or(&self.root);
+        let unfinished = self.path(&format!("{name}{UNFINISHED}"));
+        let zeros = vec![0; PIECE_BYTES];
+        let mut pieces = vec![head];
+        let mut left = file_bytes.saturating_sub(head.len() as u64) as usize;
+        while left > 0 {
+            let piece = zeros.get(..left).unwrap_or(&zeros);
+            pieces.push(piece);
+            left -= piece.len();
+        }
+        self.write_whole(&unfinished, &pieces, true).inspect_err(|_| self.clean_up(&unfinished))?;
+        self.step()?;
+        fs::rename(&unfinished, &path)?;
+        self.sync_folders(&BTreeSet::from([folder.to_owned()]))?;
+        self.open_tail(name)
+    }
+
+    /// Removes a file and makes that durable.
+    pub(crate) fn remove_durably(&self, name: &str) -> io::Result<()> {
+        let path = self.path(name);
+        self.remove(name)?;
+        self.sync_folders(&path.parent().map(Path::to_owned).into_iter().collect())
+    }
+
+    /// The space is free again when this works; the next opening cleans up when it does not.
+    fn clean_up(&self, unfinished: &Path) {
+        let _ = self.step().and_then(|()| fs::remove_file(unfinished));
+    }
+
+    /// Writes a long file piece by piece. It appears at once or not at all, and it and its name are durable.
+    pub(crate) fn stream(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let path = self.path(name);
+        let folder = path.parent().unwrap_or(&self.root);
+        let mut folders = BTreeSet::from([folder.to_owned()]);
+        self.create_folders(folder, &mut folders)?;
+        let unfinished = self.path(&format!("{name}{UNFINISHED}"));
+        let written = self.step().and_then(|()| File::create(&unfinished)).and_then(|file| {
+            let mut out = BufWriter::with_capacity(STREAM_BUFFER_BYTES, file);
+            fill(&mut out)?;
+            let file = out.into_inner().map_err(IntoInnerError::into_error)?;
+            self.step()?;
+            file.sync_all()
+        });
+        if let Err(error) = written {
             // The space is free again when this works; the next opening cleans up when it does not.
             let _ = self.step().and_then(|()| fs::remove_file(&unfinished));
-        })
+            return Err(error);
+        }
+        self.step()?;
+        fs::rename(&unfinished, &path)?;
+        for folder in folders {
+            self.step()?;
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
     }
 
-    /// Gives a prepared file of the folder itself its name. When this fails it is not known which file has the name.
-    pub(crate) fn put_in_place(&self, name: &str) -> io::Result<()> {
-        self.step()?;
-        fs::rename(self.path(&format!("{name}{UNFINISHED}")), self.path(name))?;
-        self.step()?;
-        File::open(&self.root)?.sync_all()
-    }
-
-    fn write_whole(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn write_whole(&self, path: &Path, pieces: &[&[u8]], sync: bool) -> io::Result<()> {
         self.step()?;
         let mut file = File::create(path)?;
         if let Err(error) = self.step() {
-            let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+            let half: &[u8] =
+                pieces.first().and_then(|piece| piece.get(..piece.len() / 2)).unwrap_or_default();
             let _ = file.write_all(half);
             return Err(error);
         }
-        file.write_all(bytes)?;
-        self.step()?;
-        file.sync_all()
+        pieces.iter().try_for_each(|piece| file.write_all(piece))?;
+        if sync {
+            self.step()?;
+            file.sync_all()?;
+        }
+        Ok(())
     }
 
     /// Makes missing folders, and notes each folder whose list of names has changed.
@@ -92,15 +206,16 @@ impl Disk {
         Ok(())
     }
 
-    /// Opens the tail for writing behind what is in it.
-    pub(crate) fn open_tail(&self) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(self.path(TAIL))
+    /// Opens a file of the tail for writing behind what is in it.
+    pub(crate) fn open_tail(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).open(self.path(name))
     }
 
-    /// Writes to the tail; durable only after [`Disk::sync`].
+    /// Writes to a file of the tail; durable only after [`Disk::sync`].
     pub(crate) fn write(&self, tail: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         if let Err(error) = self.step() {
-            let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+            // Half of it, as a disk would: sectors are whole or not there.
+            let half = bytes.get(..bytes.len() / 2 / SECTOR_BYTES * SECTOR_BYTES).unwrap_or_default();
             let _ = tail.write_all_at(half, offset);
             return Err(error);
         }

@@ -1,3 +1,4 @@
+use hpc_audit::{Checkpoint, SignedCheckpoint};
 use hpc_crypto::CryptoError;
 
 /// Why a folder cannot be opened as a log, or does not hold.
@@ -47,6 +48,38 @@ pub enum DirError {
         /// The key given.
         want: String,
     },
+    /// The log signs fewer entries than it once did: it was put back to an earlier state, or cut.
+    ///
+    /// The two notes together are evidence.
+    #[error(
+        "the log went back: it signs {}, but {} is remembered: put the later state back, and keep both checkpoints",
+        shown(signed),
+        shown(remembered)
+    )]
+    Rollback {
+        /// What was given.
+        remembered: Box<SignedCheckpoint>,
+        /// What the folder has.
+        signed: Box<SignedCheckpoint>,
+    },
+    /// The log signed two histories: the remembered one is not the beginning of this one.
+    ///
+    /// The two notes together are evidence against whoever holds the key.
+    #[error(
+        "the log shows two histories: it signs {}, which does not contain {}, signed by the same key: \
+         keep both checkpoints and stop trusting the key",
+        shown(signed),
+        shown(remembered)
+    )]
+    SplitView {
+        /// What was given.
+        remembered: Box<SignedCheckpoint>,
+        /// What the folder has.
+        signed: Box<SignedCheckpoint>,
+    },
+    /// The checkpoint to compare with is not one that the log's key signed.
+    #[error("the remembered checkpoint is not usable: {0}")]
+    Remembered(CryptoError),
     /// The name or key given cannot be used.
     #[error("the given name or key is not usable: {0}")]
     Key(CryptoError),
@@ -54,4 +87,9 @@ pub enum DirError {
 
 fn at(offset: Option<u64>) -> String {
     offset.map_or_else(|| "is damaged".to_owned(), |offset| format!("is damaged at byte {offset}"))
+}
+
+fn shown(signed: &SignedCheckpoint) -> String {
+    let Checkpoint { size, root, .. } = signed.checkpoint();
+    format!("{size} entries with root `{root}`")
 }

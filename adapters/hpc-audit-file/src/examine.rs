@@ -4,86 +4,172 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use hpc_audit::{Entry, PROFILE, SignedCheckpoint, VerifierKey};
+use hpc_audit::{APPEND_BYTES_MAX, Entry, PROFILE, SignedCheckpoint, VerifierKey};
 use hpc_crypto::checkpoint::Checkpoint;
 use hpc_crypto::hashing::{HASH_BYTES, Hash};
 use hpc_crypto::merkle::CompactRange;
 use hpc_crypto::note::{NOTE_BYTES_MAX, SignedNote};
 use hpc_crypto::tile::{TILE_HEIGHT, TILE_LEVEL_MAX, TILE_WIDTH, Tile, TileKind};
 
-use crate::DirError;
-use crate::config::TAIL_BYTES_MAX;
+use crate::config::{GROUP_BYTES_MAX, TAIL_BYTES_MAX};
 use crate::disk::{CHECKPOINT, LOCK, TAIL, UNFINISHED, VKEY};
+use crate::ids::id_hash;
 use crate::map::{damaged, io_of};
-use crate::shared::{BUNDLE_BYTES_MAX, Edge, Row, WIDTH, read_file};
-use crate::tail::{TornTail, scan, split_entries};
+use crate::segment::{
+    BASE_OFFSET, ROOT_OFFSET, SECTOR_BYTES, TornTail, name_of, number_of, scan, split_entries,
+};
+use crate::shared::{BUNDLE_BYTES_MAX, Edge, Pending, Row, WIDTH, push_node, read_file};
+use crate::tail::Held;
+use crate::{Against, DirError, Progress};
 
 /// Folders are nested no deeper than this: index groups of a tile, and what is above them.
 const DEPTH_MAX: usize = 12;
 /// The most files of one folder that are looked at.
 const FILES_MAX: u64 = 16_000_000;
 
+/// The longest file of a tail: a group may be written when it is almost as long as it may be.
+const FILE_READ_MAX: u64 = TAIL_BYTES_MAX + 2 * GROUP_READ_MAX;
+const GROUP_READ_MAX: u64 = (GROUP_BYTES_MAX + APPEND_BYTES_MAX) as u64 * 2;
+/// What is said of a folder of the first layout.
+const OLD_TAIL: &str = "is one file, a layout that this version does not read: begin a new folder";
+
 /// A folder that holds.
 pub(crate) struct Examined {
     pub(crate) key: VerifierKey,
-    pub(crate) range: CompactRange,
     pub(crate) edge: Edge,
-    pub(crate) tail_bytes: u64,
+    pub(crate) tail: TailFiles,
     pub(crate) torn: Option<TornTail>,
     pub(crate) unfinished: Vec<String>,
     pub(crate) files: u64,
 }
 
 /// Looks at everything; `visit` sees every entry in order.
-pub(crate) fn examine(root: &Path, visit: impl FnMut(u64, &Entry)) -> Result<Examined, DirError> {
+pub(crate) fn examine(
+    root: &Path,
+    against: &Against<'_>,
+    progress: impl FnMut(Progress),
+    visit: impl FnMut(u64, &Entry),
+) -> Result<Examined, DirError> {
     let mut listing = Listing::default();
     list(root, "", 0, &mut listing)?;
     let key = read_key(root)?;
+    if let Some(want) = against.vkey
+        && want != key.to_string()
+    {
+        return Err(DirError::OtherKey { got: key.to_string(), want: want.to_owned() });
+    }
     let checkpoint = read_checkpoint(root, &key)?;
-    let tail_bytes = read_file(root, TAIL, TAIL_BYTES_MAX + 2 * BUNDLE_BYTES_MAX)?;
-    let tail = scan(&tail_bytes)?;
+    let remembered = against.remembered.map(|note| remember(note, &key, &checkpoint)).transpose()?;
     let signed = checkpoint.checkpoint().clone();
-    if tail.base > signed.size {
-        let reason = format!(
-            "signs {} entries, but the tail begins after {}: it was put back",
-            signed.size, tail.base
-        );
-        return Err(damaged(CHECKPOINT, None, reason));
-    }
+    let (tail, torn) = survey(root, &listing.tail, &signed)?;
 
-    let mut walk = Walk::new(root, listing.tiles, &signed, visit);
+    let mut walk = Walk::new(root, listing.tiles, &signed, tail.end, progress, visit);
+    walk.remembered_size = remembered.as_ref().map(|remembered| remembered.checkpoint().size);
+    walk.remembered_root = (walk.remembered_size == Some(0)).then(|| PROFILE.empty_root());
     walk.published_entries(tail.base)?;
-    let base_holds = walk.range.root() == tail.root;
-    for (offset, entry) in &tail.entries {
-        walk.push(entry, TAIL, *offset)?;
+    let mut other_root = None;
+    for held in &tail.held {
+        let name = name_of(held.number);
+        let bytes = read_file(root, &name, FILE_READ_MAX)?;
+        let scanned = scan(&bytes, held.number)?;
+        if scanned.begin.is_none_or(|(_, root)| root != walk.range.root()) {
+            other_root.get_or_insert_with(|| name.clone());
+        }
+        for (offset, entry) in &scanned.entries {
+            walk.push(entry, &name, *offset)?;
+        }
     }
-    walk.finish(&signed, tail.good_bytes)?;
+    walk.finish(&signed, &tail)?;
     // Only now, because a changed entry is better named by where it is than by this.
-    if !base_holds {
-        return Err(damaged(TAIL, 20, "the root in the header is not that of the entries before the tail"));
+    if let Some(name) = other_root {
+        let reason = "the root in the header is not that of the entries before the file";
+        return Err(damaged(name, ROOT_OFFSET, reason));
     }
 
+    if let Some(remembered) = remembered
+        && walk.remembered_root.is_some_and(|root| root != remembered.checkpoint().root)
+    {
+        return Err(DirError::SplitView { remembered: Box::new(remembered), signed: Box::new(checkpoint) });
+    }
+
+    listing.unfinished.extend(walk.torn);
     let edge = Edge {
-        size: walk.range.size(),
+        range: walk.range,
         rows: walk.rows,
         pending_start: walk.pending_start,
         pending: walk.pending,
         checkpoint,
     };
-    Ok(Examined {
-        key,
-        range: walk.range,
-        edge,
-        tail_bytes: tail.good_bytes,
-        torn: tail.torn,
-        unfinished: listing.unfinished,
-        files: listing.files,
-    })
+    Ok(Examined { key, edge, tail, torn, unfinished: listing.unfinished, files: listing.files })
+}
+
+/// The files of a tail that holds together.
+pub(crate) struct TailFiles {
+    /// Number of entries before the tail, and with it.
+    pub(crate) base: u64,
+    pub(crate) end: u64,
+    /// Those that hold entries, oldest first; at least one.
+    pub(crate) held: Vec<Held>,
+    /// Those behind them, which were only prepared.
+    pub(crate) prepared: Vec<u64>,
+    /// Whether the last of those that hold entries ends in a write that did not reach the disk.
+    pub(crate) is_torn: bool,
+}
+
+/// Looks at the tail alone: every file goes on where the one before it ends, and only the last may be torn.
+fn survey(
+    root: &Path,
+    numbers: &BTreeSet<u64>,
+    signed: &Checkpoint,
+) -> Result<(TailFiles, Option<TornTail>), DirError> {
+    let Some(first) = numbers.first() else { return Err(DirError::Missing { file: TAIL.to_owned() }) };
+    let mut tail = TailFiles { base: 0, end: 0, held: Vec::new(), prepared: Vec::new(), is_torn: false };
+    let mut torn = None;
+    for (number, wanted) in numbers.iter().zip(*first..) {
+        let name = name_of(*number);
+        if *number != wanted {
+            return Err(DirError::Missing { file: name_of(wanted) });
+        }
+        let bytes = read_file(root, &name, FILE_READ_MAX)?;
+        let scanned = scan(&bytes, *number)?;
+        let is_used = scanned.begin.is_some() || scanned.torn.is_some();
+        if is_used && (torn.is_some() || !tail.prepared.is_empty()) {
+            let before = name_of(number.saturating_sub(1));
+            return Err(damaged(before, None, format!("does not end whole, but `{name}` goes on")));
+        }
+        torn = torn.or(scanned.torn);
+        match scanned.begin {
+            Some((base, _)) if tail.held.is_empty() => (tail.base, tail.end) = (base, base),
+            Some((base, _)) if base != tail.end => {
+                let reason =
+                    format!("begins after entry {base}, but the file before it ends after {}", tail.end);
+                return Err(damaged(name, BASE_OFFSET, reason));
+            }
+            Some(_) => {}
+            None if tail.held.is_empty() => {
+                return Err(damaged(name, 0, "the first file of the tail has no header"));
+            }
+            None => {
+                tail.prepared.push(*number);
+                continue;
+            }
+        }
+        tail.is_torn = scanned.torn.is_some();
+        tail.held.push(Held { number: *number, base: tail.end, bytes: scanned.good_bytes });
+        tail.end += scanned.entries.len() as u64;
+    }
+    if tail.base > signed.size {
+        let (size, base) = (signed.size, tail.base);
+        let reason = format!("signs {size} entries, but the tail begins after {base}: it was put back");
+        return Err(damaged(CHECKPOINT, None, reason));
+    }
+    Ok((tail, torn))
 }
 
 #[derive(Default)]
 struct Listing {
     tiles: BTreeSet<Tile>,
+    tail: BTreeSet<u64>,
     unfinished: Vec<String>,
     files: u64,
 }
@@ -112,13 +198,19 @@ fn list(root: &Path, below: &str, depth: usize, listing: &mut Listing) -> Result
                     return Err(damaged(LOCK, 0, "the file must be empty"));
                 }
             }
-            VKEY | CHECKPOINT | TAIL => {}
-            other => match (other.parse::<Tile>(), other.strip_suffix(UNFINISHED)) {
-                (Ok(tile), _) => {
+            VKEY | CHECKPOINT => {}
+            TAIL => return Err(damaged(TAIL, None, OLD_TAIL)),
+            other => match (other.parse::<Tile>(), number_of(other), other.strip_suffix(UNFINISHED)) {
+                (Ok(tile), ..) => {
                     listing.tiles.insert(tile);
                 }
-                (Err(_), Some(VKEY | CHECKPOINT | TAIL)) => listing.unfinished.push(path),
-                (Err(_), Some(name)) if name.parse::<Tile>().is_ok() => listing.unfinished.push(path),
+                (_, Some(number), _) => {
+                    listing.tail.insert(number);
+                }
+                (.., Some(VKEY | CHECKPOINT)) => listing.unfinished.push(path),
+                (.., Some(name)) if name.parse::<Tile>().is_ok() || number_of(name).is_some() => {
+                    listing.unfinished.push(path);
+                }
                 _ => return Err(unexpected()),
             },
         }
@@ -152,6 +244,16 @@ fn read_checkpoint(root: &Path, key: &VerifierKey) -> Result<SignedCheckpoint, D
     Ok(signed)
 }
 
+/// An earlier checkpoint, when it is one of this log and the log has not become shorter since.
+fn remember(note: &[u8], key: &VerifierKey, signed: &SignedCheckpoint) -> Result<SignedCheckpoint, DirError> {
+    let remembered = SignedCheckpoint::open(note, key).map_err(DirError::Remembered)?;
+    if remembered.checkpoint().size > signed.checkpoint().size {
+        let signed = Box::new(signed.clone());
+        return Err(DirError::Rollback { remembered: Box::new(remembered), signed });
+    }
+    Ok(remembered)
+}
+
 /// Where an entry was read.
 struct Place {
     file: Arc<str>,
@@ -165,35 +267,53 @@ struct Mismatch {
     source: Option<(String, u64)>,
 }
 
-struct Walk<'r, V> {
+struct Walk<'r, P, V> {
     root: &'r Path,
     /// Files not yet compared.
     tiles: BTreeSet<Tile>,
     /// Files compared.
     seen: BTreeSet<Tile>,
+    /// How many entries there are to look at.
+    entries: u64,
+    progress: P,
     visit: V,
     signed_size: u64,
     signed_root: Option<Hash>,
+    remembered_size: Option<u64>,
+    remembered_root: Option<Hash>,
     range: CompactRange,
     rows: Vec<Row>,
     pending_start: u64,
-    pending: Vec<Arc<[u8]>>,
+    pending: Vec<Pending>,
     // The bundle being filled: its bytes, the end of each entry in them, and where each entry was read.
     bundle: Vec<u8>,
     ends: Vec<usize>,
     places: Vec<Place>,
     mismatch: Option<Mismatch>,
+    /// Tiles that are not signed and did not reach the disk whole.
+    torn: Vec<String>,
 }
 
-impl<'r, V: FnMut(u64, &Entry)> Walk<'r, V> {
-    fn new(root: &'r Path, tiles: BTreeSet<Tile>, signed: &Checkpoint, visit: V) -> Self {
+impl<'r, P: FnMut(Progress), V: FnMut(u64, &Entry)> Walk<'r, P, V> {
+    fn new(
+        root: &'r Path,
+        tiles: BTreeSet<Tile>,
+        signed: &Checkpoint,
+        entries: u64,
+        progress: P,
+        visit: V,
+    ) -> Self {
         Self {
             root,
             tiles,
             seen: BTreeSet::new(),
+            entries,
+            progress,
             visit,
             signed_size: signed.size,
             signed_root: (signed.size == 0).then(|| PROFILE.empty_root()),
+            remembered_size: None,
+            remembered_root: None,
             range: CompactRange::new(PROFILE),
             rows: Vec::new(),
             pending_start: signed.size - signed.size % WIDTH,
@@ -202,17 +322,20 @@ impl<'r, V: FnMut(u64, &Entry)> Walk<'r, V> {
             ends: Vec::new(),
             places: Vec::new(),
             mismatch: None,
+            torn: Vec::new(),
         }
     }
 
-    /// The entries before the tail, from their bundles.
+    /// The entries before the tail, of which there are no more than signed ones, from their bundles.
     fn published_entries(&mut self, base: u64) -> Result<(), DirError> {
         for index in 0..base.div_ceil(WIDTH) {
             let wanted = (base - index * WIDTH).min(WIDTH) as u16;
             let outside = |error: hpc_crypto::CryptoError| damaged(TAIL, 12, error.to_string());
-            let exact = Tile::new(TileKind::Entries, index, wanted).map_err(outside)?;
-            let tile = [exact.full(), exact].into_iter().find(|tile| self.tiles.contains(tile));
-            let Some(tile) = tile else { return Err(DirError::Missing { file: exact.to_string() }) };
+            // The bundle that is signed: a wider one need not have reached the disk whole.
+            let width = (self.signed_size - index * WIDTH).min(WIDTH) as u16;
+            let signed = Tile::new(TileKind::Entries, index, width).map_err(outside)?;
+            let tile = [signed, signed.full()].into_iter().find(|tile| self.tiles.contains(tile));
+            let Some(tile) = tile else { return Err(DirError::Missing { file: signed.to_string() }) };
             let name = tile.to_string();
             let bytes = read_file(self.root, &name, BUNDLE_BYTES_MAX)?;
             let entries = split_entries(&bytes)
@@ -239,7 +362,7 @@ impl<'r, V: FnMut(u64, &Entry)> Walk<'r, V> {
             Entry::decode(bytes).map_err(|error| damaged(file, offset, format!("entry {index}: {error}")))?;
         (self.visit)(index, &entry);
         if index >= self.pending_start {
-            self.pending.push(Arc::from(bytes));
+            self.pending.push(Pending { id: id_hash(&entry.id), bytes: Arc::from(bytes) });
         }
         self.bundle.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
         self.bundle.extend_from_slice(bytes);
@@ -253,20 +376,21 @@ impl<'r, V: FnMut(u64, &Entry)> Walk<'r, V> {
         let rows = &mut self.rows;
         let mut filled = 0;
         let appended = self.range.append_with(Entry::leaf_hash(bytes), |node, hash| {
-            if node.level % TILE_HEIGHT == 0 {
-                let level = (node.level / TILE_HEIGHT) as usize;
-                if rows.len() <= level {
-                    rows.resize_with(level + 1, Row::default);
-                }
-                if let Some(row) = rows.get_mut(level) {
-                    row.hashes.push(hash);
-                    filled += usize::from(row.end().is_multiple_of(WIDTH));
-                }
-            }
+            push_node(rows, node, hash);
+            let is_full = |row: &Row| row.end().is_multiple_of(WIDTH);
+            let row = rows.get((node.level / TILE_HEIGHT) as usize);
+            filled += usize::from(node.level.is_multiple_of(TILE_HEIGHT) && row.is_some_and(is_full));
         });
         appended.map_err(|error| damaged(TAIL, None, error.to_string()))?;
-        if self.range.size() == self.signed_size {
+        let size = self.range.size();
+        if size == self.signed_size {
             self.signed_root = Some(self.range.root());
+        }
+        if Some(size) == self.remembered_size {
+            self.remembered_root = Some(self.range.root());
+        }
+        if size.is_multiple_of(WIDTH) || size == self.entries {
+            (self.progress)(Progress { entries_done: size, entries: self.entries });
         }
         // A row fills only together with all rows below it.
         for level in 0..filled {
@@ -317,7 +441,9 @@ impl<'r, V: FnMut(u64, &Entry)> Walk<'r, V> {
             let name = tile.to_string();
             let found = read_file(self.root, &name, BUNDLE_BYTES_MAX)?;
             let expected = bytes.get(..*end).unwrap_or_default();
-            if found != expected {
+            if found != expected && !self.is_signed(&tile) && is_torn(&found, expected) {
+                self.torn.push(name);
+            } else if found != expected {
                 let same = found.iter().zip(expected).take_while(|(a, b)| a == b).count();
                 // Which entry the first differing byte belongs to; hashes above the leaves belong to many.
                 let place = match kind {
@@ -334,15 +460,26 @@ impl<'r, V: FnMut(u64, &Entry)> Walk<'r, V> {
         Ok(())
     }
 
+    /// Whether the checkpoint vouches for the tile.
+    fn is_signed(&self, tile: &Tile) -> bool {
+        let shift = match tile.kind() {
+            TileKind::Hashes(level) => TILE_HEIGHT * u32::from(level),
+            TileKind::Entries => 0,
+        };
+        tile.start() + u64::from(tile.width()) <= self.signed_size >> shift
+    }
+
     /// The last, partial tiles; then whether everything signed is there and fits, and nothing else is.
-    fn finish(&mut self, signed: &Checkpoint, tail_end: u64) -> Result<(), DirError> {
+    fn finish(&mut self, signed: &Checkpoint, tail: &TailFiles) -> Result<(), DirError> {
         let size = self.range.size();
         if size < signed.size {
             let reason = format!(
                 "ends after entry {size}, but {} are signed: acknowledged entries are gone",
                 signed.size
             );
-            return Err(damaged(TAIL, tail_end, reason));
+            let last = tail.held.last().map(|held| (name_of(held.number), held.bytes));
+            let (file, end) = last.unwrap_or_else(|| (TAIL.to_owned(), 0));
+            return Err(damaged(file, end, reason));
         }
         for level in 0..=usize::from(TILE_LEVEL_MAX) {
             if self.rows.get(level).is_some_and(|row| !row.end().is_multiple_of(WIDTH)) {
@@ -377,9 +514,13 @@ impl<'r, V: FnMut(u64, &Entry)> Walk<'r, V> {
         if let Some(tile) = Tile::all(signed.size).find(missing) {
             return Err(DirError::Missing { file: tile.to_string() });
         }
-        for (level, row) in self.rows.iter_mut().enumerate() {
-            row.published = signed.size >> (8 * level as u32);
-        }
         Ok(())
     }
+}
+
+/// Whether a file is one that a crash left behind before all of it was on the disk: the end or some sectors are missing.
+fn is_torn(found: &[u8], expected: &[u8]) -> bool {
+    let mut sectors = found.chunks(SECTOR_BYTES).zip(expected.chunks(SECTOR_BYTES));
+    found.len() <= expected.len()
+        && sectors.all(|(found, expected)| expected.starts_with(found) || found.iter().all(|byte| *byte == 0))
 }

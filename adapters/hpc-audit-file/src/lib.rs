@@ -26,9 +26,15 @@ mod config;
 mod disk;
 mod error;
 mod examine;
+mod head;
+mod ids;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the writer and the readers use it next"))]
+mod index;
 mod lock;
 mod log;
 mod map;
+mod publisher;
+mod segment;
 mod shared;
 mod tail;
 mod verify;
@@ -36,9 +42,10 @@ mod writer;
 
 pub use config::{Config, GROUP_BYTES_MAX, PENDING_BYTES_MAX, PENDING_ENTRIES_MAX, TAIL_BYTES_MAX};
 pub use error::DirError;
+pub use index::IndexReport;
 pub use log::FileAuditLog;
-pub use tail::TornTail;
-pub use verify::{DirReport, verify_dir, visit_dir};
+pub use segment::TornTail;
+pub use verify::{Against, DirReport, Progress, check_dir, verify_dir, visit_dir};
 
 #[cfg(test)]
 mod crashes;

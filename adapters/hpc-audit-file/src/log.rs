@@ -1,5 +1,4 @@
-use std::collections::HashMap;
-use std::fs::{self, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -7,32 +6,36 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use hpc_audit::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditError, AuditLog, Checkpoint, ConsistencyProof,
-    ENTRIES_LIMIT_MAX, Entry, InclusionProof, PROFILE, Receipt, Recorded, Search, SearchPage,
-    SignedCheckpoint, VerifierKey,
+    ENTRIES_LIMIT_MAX, Entry, InclusionProof, PROFILE, Receipt, Recorded, SEARCH_SCAN_MAX, Search,
+    SearchPage, SignedCheckpoint, VerifierKey,
 };
 use hpc_crypto::merkle::ProofPlan;
 use hpc_crypto::note::{NoteSigner, SignedNote};
 use hpc_crypto::signing::KeyPair;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::disk::{CHECKPOINT, Disk, LOCK, TAIL, VKEY};
-use crate::examine::examine;
+use crate::disk::{CHECKPOINT, Disk, LOCK, TAIL, UNFINISHED, VKEY};
+use crate::examine::{TailFiles, examine};
+use crate::ids::{Ids, id_hash};
 use crate::lock::Locked;
 use crate::map::{damaged, io_of, out_of_range};
-use crate::shared::{Shared, read_file};
-use crate::tail::{HEADER_BYTES, header, scan};
-use crate::writer::{Command, Writer, encode, id_hash};
-use crate::{Config, DirError};
+use crate::publisher::Publisher;
+use crate::segment::{header, name_of, scan};
+use crate::shared::{Edge, Shared, read_file};
+use crate::tail::{FILE_BYTES_MIN, Tail};
+use crate::writer::{Command, Writer, encode};
+use crate::{Against, Config, DirError};
 
 /// An audit log in a folder. One program at a time has it open.
 ///
 /// | | |
 /// | --- | --- |
-/// | append | one write and one fsync for all calls that wait at that moment |
-/// | checkpoint | writes the tiles since the last one, then the checkpoint, each with fsync |
+/// | append | one write and one fsync for all calls that wait at that moment; tiles are written meanwhile |
+/// | checkpoint | writes the tiles since the last one, makes them durable together, then the checkpoint |
+/// | head | one signature for all that ask at one size; nothing is written |
 /// | proofs, entries | from memory for the newest, otherwise one to four tiles of 8 KiB or one bundle |
 /// | search | reads the bundles it covers |
-/// | memory | about 50 bytes for each entry, and at most about 32 MiB of entries not yet in full tiles |
+/// | memory | about 50 bytes for each entry, and the entries in the tail, at most 64 MiB and about 120 bytes for each |
 ///
 /// Needs a Tokio runtime to be called in. Dropping it waits for the writer and leaves the last entries unsigned:
 /// [`FileAuditLog::close`] signs them.
@@ -67,37 +70,37 @@ impl FileAuditLog {
         if found != key {
             return Err(DirError::OtherKey { got: found.to_string(), want: key.to_string() });
         }
-        let mut ids = HashMap::new();
-        let examined = examine(dir, |index, entry| {
-            ids.entry(id_hash(&entry.id)).or_insert(index);
-        })?;
+        let mut ids = Vec::new();
+        let examined = examine(dir, &Against::default(), |_| (), |_, entry| ids.push(id_hash(&entry.id)))?;
         for name in &examined.unfinished {
             disk.remove(name).map_err(io_of(name))?;
         }
-        let tail = disk.open_tail().map_err(io_of(TAIL))?;
-        if examined.torn.is_some() {
-            disk.truncate(&tail, examined.tail_bytes).and_then(|()| disk.sync(&tail)).map_err(io_of(TAIL))?;
-        }
-        let tail_bytes = examined.tail_bytes;
-        let shared = Arc::new(Shared::new(dir, examined.edge));
+        let tail = open_tail(&disk, dir, examined.tail, &examined.edge)?;
+        let signed = examined.edge.checkpoint.checkpoint().size;
+        let unpublished = (examined.edge.size() - signed) as usize;
+        let (older, recent) = ids.split_at(ids.len().saturating_sub(unpublished));
+        let mut known = Ids::default();
+        known.published(0, older);
+        known.add(signed, recent);
+        drop(ids);
+        let disk = Arc::new(disk);
+        let shared = Arc::new(Shared::new(dir, signer, examined.edge, known, tail));
+        let root = File::open(dir).map_err(io_of("."))?;
+        let (tasks, waiting) = std::sync::mpsc::channel();
+        let publisher = Publisher::new(Arc::clone(&disk), Arc::clone(&shared), root);
+        let thread = start("audit-publisher", move || publisher.run(&waiting))?;
         let writer = Writer {
             disk,
             shared: Arc::clone(&shared),
-            signer,
-            range: examined.range,
-            ids,
-            tail,
-            tail_bytes,
+            publisher: tasks,
+            thread: Some(thread),
             entries_max: config.entries_max,
-            unpublished: (0, tail_bytes as usize),
-            failed: None,
+            unwritten: 0,
+            unpublished: (unpublished, 0),
             lock,
         };
         let (sender, receiver) = mpsc::channel(config.queue_max.max(1));
-        let thread = std::thread::Builder::new()
-            .name("audit-writer".to_owned())
-            .spawn(move || writer.run(receiver))
-            .map_err(io_of("."))?;
+        let thread = start("audit-writer", move || writer.run(receiver))?;
         Ok(Self { shared, key, commands: Some(sender), thread: Mutex::new(Some(thread)) })
     }
 
@@ -155,17 +158,30 @@ impl AuditLog for FileAuditLog {
         if got > APPEND_ENTRIES_MAX {
             return Err(AuditError::TooMuch { what: "entries", got, max: APPEND_ENTRIES_MAX });
         }
-        let entries = entries.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-        let bytes = entries.iter().map(|entry| entry.bytes.len()).sum();
+        let encoded = entries.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        let bytes = encoded.iter().map(|encoded| encoded.entry.bytes.len()).sum();
         if bytes > APPEND_BYTES_MAX {
             return Err(AuditError::TooMuch { what: "bytes", got: bytes, max: APPEND_BYTES_MAX });
         }
         let lost = || AuditError::Unknown { reason: "the writer stopped".to_owned() };
-        self.ask(|reply| Command::Append { entries, reply }, lost).await
+        let placed = self.ask(|reply| Command::Append { entries: encoded, reply }, lost).await?;
+        let receipts = placed.into_iter().zip(entries).map(|(placed, entry)| Receipt {
+            log: self.key.name().to_owned(),
+            id: entry.id,
+            index: placed.index,
+            leaf_hash: placed.leaf_hash,
+            size_at_least: placed.index + 1,
+            repeated: placed.repeated,
+        });
+        Ok(receipts.collect())
     }
 
     async fn checkpoint(&self) -> Result<SignedCheckpoint, AuditError> {
         self.ask(|reply| Command::Checkpoint { reply }, || AuditError::Closed).await
+    }
+
+    async fn head(&self) -> Result<SignedCheckpoint, AuditError> {
+        self.shared.head()
     }
 
     async fn entries(&self, start: u64, limit: usize) -> Result<Vec<Recorded>, AuditError> {
@@ -225,8 +241,8 @@ impl AuditLog for FileAuditLog {
                 SearchPage { hits: Vec::new(), covered: range.start..range.start, complete: false };
             while page.covered.end < range.end && page.hits.len() < search.limit {
                 let next = page.covered.end;
-                let left = usize::try_from(range.end - next).unwrap_or(usize::MAX).min(ENTRIES_LIMIT_MAX);
-                let block = shared.block(next, left)?;
+                let left = (range.end - next).min(SEARCH_SCAN_MAX - (next - range.start)) as usize;
+                let block = shared.block(next, left.min(ENTRIES_LIMIT_MAX))?;
                 if block.is_empty() {
                     break;
                 }
@@ -247,12 +263,40 @@ impl AuditLog for FileAuditLog {
     }
 
     fn size(&self) -> u64 {
-        self.shared.edge().size
+        self.shared.edge().size()
     }
 
     fn verifier_key(&self) -> VerifierKey {
         self.key.clone()
     }
+}
+
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, DirError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(io_of("."))
+}
+
+/// Puts the tail in order, and makes what is in it durable.
+fn open_tail(disk: &Disk, dir: &Path, files: TailFiles, edge: &Edge) -> Result<Tail, DirError> {
+    // Newest first, so that no gap can be left.
+    for number in files.prepared.iter().rev() {
+        let name = name_of(*number);
+        disk.remove_durably(&name).map_err(io_of(&name))?;
+    }
+    let Some(last) = files.held.last() else { return Err(DirError::Missing { file: TAIL.to_owned() }) };
+    let name = name_of(last.number);
+    let file = disk.open_tail(&name).map_err(io_of(&name))?;
+    let mut file_bytes = file.metadata().map_err(io_of(&name))?.len();
+    if edge.size() > edge.checkpoint.checkpoint().size || files.is_torn {
+        // The last entries may never have been acknowledged and not be durable, and after an fsync that failed the system
+        // may take for durable what is not: so they are written once more.
+        let mut bytes = read_file(dir, &name, file_bytes)?;
+        bytes.truncate(last.bytes as usize);
+        let cut = if files.is_torn { disk.truncate(&file, last.bytes) } else { Ok(()) };
+        cut.and_then(|()| disk.write(&file, &bytes, 0)).map_err(io_of(&name))?;
+        disk.sync(&file).map_err(io_of(&name))?;
+        file_bytes = if files.is_torn { last.bytes } else { file_bytes };
+    }
+    Ok(Tail::new(files.held, file, file_bytes))
 }
 
 fn lock(dir: &Path) -> Result<Locked, DirError> {
@@ -282,9 +326,16 @@ fn create_if_new(disk: &Disk, dir: &Path, signer: &NoteSigner) -> Result<(), Dir
         return Err(gone);
     }
     if disk.path(TAIL).exists() {
-        let bytes = read_file(dir, TAIL, HEADER_BYTES as u64).map_err(|_| gone.clone())?;
-        if scan(&bytes).map_err(|_| gone.clone())?.base != 0 {
-            return Err(gone);
+        for entry in fs::read_dir(disk.path(TAIL)).map_err(|_| gone.clone())? {
+            let name = entry.map_err(io_of(TAIL))?.file_name().to_string_lossy().into_owned();
+            if name == format!("1{UNFINISHED}") {
+                continue;
+            }
+            let bytes = read_file(dir, &name_of(1), FILE_BYTES_MIN).map_err(|_| gone.clone())?;
+            let scanned = scan(&bytes, 1).map_err(|_| gone.clone())?;
+            if name != "1" || scanned.begin.map(|(base, _)| base) != Some(0) || !scanned.entries.is_empty() {
+                return Err(gone);
+            }
         }
     }
     if disk.path(CHECKPOINT).exists() {
@@ -306,8 +357,9 @@ fn create_if_new(disk: &Disk, dir: &Path, signer: &NoteSigner) -> Result<(), Dir
     let checkpoint = Checkpoint { origin, size: 0, root, extensions: Vec::new() }
         .sign(signer)
         .map_err(|error| damaged(CHECKPOINT, None, error.to_string()))?;
-    let files =
-        [(TAIL.to_owned(), header(0, &root)), (CHECKPOINT.to_owned(), checkpoint.to_string().into_bytes())];
+    let mut tail = header(1, 0, &root);
+    tail.resize(FILE_BYTES_MIN as usize, 0);
+    let files = [(name_of(1), tail), (CHECKPOINT.to_owned(), checkpoint.to_string().into_bytes())];
     disk.replace(&files).map_err(io_of("."))?;
     let key = format!("{}\n", signer.verifier_key()).into_bytes();
     disk.replace(&[(VKEY.to_owned(), key)]).map_err(io_of(VKEY))

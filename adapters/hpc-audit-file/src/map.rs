@@ -43,3 +43,7 @@ pub(crate) fn out_of_range(error: CryptoError) -> AuditError {
         other => AuditError::Backend { name: "files", reason: other.to_string() },
     }
 }
+
+pub(crate) fn unwritable(reason: impl ToString) -> AuditError {
+    AuditError::Unwritable { reason: reason.to_string() }
+}

@@ -3,16 +3,24 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hpc_audit::{AuditError, Entry, PROFILE, Recorded, SignedCheckpoint};
+use hpc_crypto::CryptoError;
 use hpc_crypto::hashing::Hash;
-use hpc_crypto::merkle::NodeId;
-use hpc_crypto::tile::{ENTRY_BYTES_MAX, TILE_HEIGHT, TILE_WIDTH, Tile, TileKind, hashes_of, node_in};
+use hpc_crypto::merkle::{CompactRange, NodeId};
+use hpc_crypto::note::NoteSigner;
+use hpc_crypto::tile::{
+    ENTRY_BYTES_MAX, TILE_HEIGHT, TILE_WIDTH, Tile, TileKind, hashes_of, node_in, push_entry,
+};
 
 use crate::DirError;
-use crate::map::{damaged, io_of, port};
-use crate::tail::split_entries;
+use crate::disk::TAIL;
+use crate::head::Head;
+use crate::ids::{IdHash, Ids};
+use crate::map::{damaged, io_of, port, unwritable};
+use crate::segment::split_entries;
+use crate::tail::Tail;
 
 pub(crate) const WIDTH: u64 = TILE_WIDTH as u64;
 /// The longest entry bundle: 256 of the longest entries with their lengths.
@@ -24,8 +32,6 @@ pub(crate) struct Row {
     /// Place of the first hash kept; a multiple of 256.
     pub(crate) start: u64,
     pub(crate) hashes: Vec<Hash>,
-    /// How many hashes of the row, from its very beginning, are in tiles on disk, full or partial.
-    pub(crate) published: u64,
 }
 
 impl Row {
@@ -34,34 +40,140 @@ impl Row {
     }
 }
 
+/// A recorded entry that is not in a full bundle that is signed.
+#[derive(Clone)]
+pub(crate) struct Pending {
+    pub(crate) id: IdHash,
+    pub(crate) bytes: Arc<[u8]>,
+}
+
 /// The end of the log.
 pub(crate) struct Edge {
-    pub(crate) size: u64,
+    pub(crate) range: CompactRange,
     pub(crate) rows: Vec<Row>,
     /// Index of the first pending entry; a multiple of 256.
     pub(crate) pending_start: u64,
-    /// Encoded entries that are not in full bundles on disk.
-    pub(crate) pending: Vec<Arc<[u8]>>,
+    /// Entries that are not in full bundles that are signed.
+    pub(crate) pending: Vec<Pending>,
+    /// The checkpoint on disk.
     pub(crate) checkpoint: SignedCheckpoint,
+}
+
+impl Edge {
+    pub(crate) fn size(&self) -> u64 {
+        self.range.size()
+    }
+
+    /// Takes in an entry that is durable.
+    pub(crate) fn push(&mut self, entry: Pending, leaf_hash: Hash) -> Result<(), CryptoError> {
+        let rows = &mut self.rows;
+        self.range.append_with(leaf_hash, |node, hash| push_node(rows, node, hash))?;
+        self.pending.push(entry);
+        Ok(())
+    }
+
+    /// The bytes of a tile that is not yet in a signed one; `None` when it is, or not all of it is there.
+    pub(crate) fn tile(&self, tile: Tile) -> Option<Vec<u8>> {
+        let width = usize::from(tile.width());
+        match tile.kind() {
+            TileKind::Entries => {
+                let skip = tile.start().checked_sub(self.pending_start)? as usize;
+                let entries = self.pending.get(skip..skip + width)?;
+                let mut bundle = Vec::with_capacity(entries.iter().map(|entry| entry.bytes.len() + 2).sum());
+                entries.iter().try_for_each(|entry| push_entry(&mut bundle, &entry.bytes)).ok()?;
+                Some(bundle)
+            }
+            TileKind::Hashes(level) => {
+                let row = self.rows.get(usize::from(level))?;
+                let skip = tile.start().checked_sub(row.start)? as usize;
+                let hashes = row.hashes.get(skip..skip + width)?;
+                Some(hashes.iter().flat_map(|hash| *hash.as_bytes()).collect())
+            }
+        }
+    }
+
+    /// Lets go of everything in full tiles below `signed`, and gives it back to be freed elsewhere.
+    pub(crate) fn publish(&mut self, signed: SignedCheckpoint) -> (Vec<Pending>, Vec<Vec<Hash>>) {
+        let size = signed.checkpoint().size;
+        self.checkpoint = signed;
+        let done = (size / WIDTH * WIDTH).saturating_sub(self.pending_start);
+        let rest = self.pending.split_off(done as usize);
+        self.pending_start += done;
+        let hashes = self.rows.iter_mut().zip(0..).map(|(row, level): (&mut Row, u32)| {
+            let done = ((size >> (TILE_HEIGHT * level)) / WIDTH * WIDTH).saturating_sub(row.start);
+            let rest = row.hashes.split_off(done as usize);
+            row.start += done;
+            std::mem::replace(&mut row.hashes, rest)
+        });
+        let hashes = hashes.collect();
+        (std::mem::replace(&mut self.pending, rest), hashes)
+    }
+}
+
+/// Keeps the hashes that stand in tiles: every eighth level of the tree.
+pub(crate) fn push_node(rows: &mut Vec<Row>, node: NodeId, hash: Hash) {
+    if node.level.is_multiple_of(TILE_HEIGHT) {
+        let level = (node.level / TILE_HEIGHT) as usize;
+        if rows.len() <= level {
+            rows.resize_with(level + 1, Row::default);
+        }
+        if let Some(row) = rows.get_mut(level) {
+            row.hashes.push(hash);
+        }
+    }
 }
 
 pub(crate) struct Shared {
     root: PathBuf,
+    head: Head,
     edge: RwLock<Edge>,
+    ids: Mutex<Ids>,
+    pub(crate) tail: Tail,
+    /// Set when the disk has left the tail in a state that only a new opening can settle.
+    failed: OnceLock<String>,
 }
 
 impl Shared {
-    pub(crate) fn new(root: &Path, edge: Edge) -> Self {
-        Self { root: root.to_owned(), edge: RwLock::new(edge) }
+    pub(crate) fn new(root: &Path, signer: NoteSigner, edge: Edge, ids: Ids, tail: Tail) -> Self {
+        Self {
+            root: root.to_owned(),
+            head: Head::new(signer),
+            edge: RwLock::new(edge),
+            ids: Mutex::new(ids),
+            tail,
+            failed: OnceLock::new(),
+        }
     }
 
     pub(crate) fn edge(&self) -> RwLockReadGuard<'_, Edge> {
-        // The writer changes the edge without panicking between two consistent states.
+        // The edge is changed without panicking between two consistent states.
         self.edge.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn edge_mut(&self) -> RwLockWriteGuard<'_, Edge> {
         self.edge.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ids(&self) -> MutexGuard<'_, Ids> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses all writing from now on.
+    pub(crate) fn fail(&self, reason: String) {
+        // The first reason is the one that counts.
+        let _ = self.failed.set(reason);
+    }
+
+    pub(crate) fn check_fit(&self) -> Result<(), AuditError> {
+        match self.failed.get() {
+            Some(reason) => Err(unwritable(format!("{reason}: open the log again"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The checkpoint over everything that is acknowledged now.
+    pub(crate) fn head(&self) -> Result<SignedCheckpoint, AuditError> {
+        self.head.of(self)
     }
 
     /// The hash of a complete node, from memory or from its tile.
@@ -93,7 +205,7 @@ impl Shared {
                 let entries: Vec<_> = edge.pending.iter().skip(skip as usize).take(limit).cloned().collect();
                 drop(edge);
                 let numbered = entries.iter().zip(start..);
-                return numbered.map(|(bytes, index)| recorded(index, bytes, "tail", None)).collect();
+                return numbered.map(|(entry, index)| recorded(index, &entry.bytes, TAIL, None)).collect();
             }
         }
         let tile =

@@ -1,285 +1,197 @@
-//! The write-ahead tail: entries that are acknowledged and not yet all in tiles.
-//!
-//! A header says after which entry the tail begins; then comes one frame for each append, whole or not at all.
-//!
-//! ```text
-//! header  "hpc-tail" | version u32 | base u64 | root of the first base entries, 32 bytes | CRC-32 of all before
-//! frame   "EntF" | entries u32 | index of the first u64 | payload bytes u32 | CRC-32 of all before
-//!         | payload: each entry behind its length in two bytes | CRC-32 of the whole frame before
-//! ```
-//! All numbers are big endian.
+//! The files of the write-ahead tail while the log is open: where the next group goes, and which files may go away.
 
-use hpc_audit::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hpc_audit::AuditError;
 use hpc_crypto::hashing::Hash;
 
-use crate::DirError;
-use crate::disk::TAIL;
-use crate::map::damaged;
+use crate::disk::Disk;
+use crate::map::unwritable;
+use crate::segment::{SECTOR_BYTES, header, name_of};
 
-const MAGIC: &[u8; 8] = b"hpc-tail";
-const VERSION: u32 = 1;
-const FRAME_MAGIC: &[u8; 4] = b"EntF";
-/// Bytes of the header.
-pub(crate) const HEADER_BYTES: usize = 56;
-const FRAME_HEADER_BYTES: usize = 24;
-const CHECK_BYTES: usize = 4;
-/// The longest payload: the entries of one append and their lengths.
-const PAYLOAD_BYTES_MAX: usize = APPEND_BYTES_MAX + 2 * APPEND_ENTRIES_MAX;
-/// Zeros at the end that tell a write which did not reach the disk from a change: no frame ends in so many.
-const ZEROS_OF_A_LOST_WRITE: usize = 16;
+/// The first file of a tail, in bytes: enough for a log in which little happens.
+pub(crate) const FILE_BYTES_MIN: u64 = 16 << 10;
+/// The longest file that is prepared; each is four times as long as the one before it up to here.
+pub(crate) const FILE_BYTES_MAX: u64 = 8 << 20;
 
-/// The end of a tail that a crash cut off. It was never acknowledged; the next opening removes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TornTail {
-    /// Where in `tail` it begins.
-    pub offset: u64,
-    /// How many bytes it has.
-    pub bytes: u64,
-}
-
-/// What a tail holds.
-pub(crate) struct Scanned<'b> {
+/// A file of the tail that holds entries.
+pub(crate) struct Held {
+    pub(crate) number: u64,
+    /// Number of entries before it.
     pub(crate) base: u64,
-    pub(crate) root: Hash,
-    /// Offset and bytes of each entry.
-    pub(crate) entries: Vec<(u64, &'b [u8])>,
-    /// Everything up to here is whole.
-    pub(crate) good_bytes: u64,
-    pub(crate) torn: Option<TornTail>,
+    /// Bytes of its header and groups.
+    pub(crate) bytes: u64,
 }
 
-pub(crate) fn header(base: u64, root: &Hash) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER_BYTES);
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&VERSION.to_be_bytes());
-    bytes.extend_from_slice(&base.to_be_bytes());
-    bytes.extend_from_slice(root.as_bytes());
-    push_check(&mut bytes, 0);
-    bytes
+/// A file of zeros into which the tail goes on.
+pub(crate) struct Ready {
+    pub(crate) file: File,
+    pub(crate) number: u64,
+    pub(crate) file_bytes: u64,
 }
 
-/// Adds one frame. The caller has checked that entries and their bytes are within the limits of an append.
-pub(crate) fn push_frame<'e>(
-    out: &mut Vec<u8>,
-    first: u64,
-    count: usize,
-    entries: impl Iterator<Item = &'e [u8]>,
-) {
-    let begin = out.len();
-    let mut payload = Vec::new();
-    for entry in entries {
-        // INVARIANT: an encoded entry has at most 65,535 bytes.
-        payload.extend_from_slice(&(entry.len() as u16).to_be_bytes());
-        payload.extend_from_slice(entry);
+pub(crate) struct State {
+    /// Oldest first; the last is the one that is written to.
+    held: VecDeque<Held>,
+    file: File,
+    /// How long the file is with its zeros.
+    file_bytes: u64,
+    ready: Option<Ready>,
+    /// Whether the publisher has been asked for the next file.
+    asked: bool,
+}
+
+impl State {
+    /// Early enough for a log that fills the file in a tenth of a second.
+    fn is_due(&self) -> bool {
+        self.ready.is_none() && self.held.back().is_some_and(|current| current.bytes > self.file_bytes / 4)
     }
-    out.extend_from_slice(FRAME_MAGIC);
-    out.extend_from_slice(&(count as u32).to_be_bytes());
-    out.extend_from_slice(&first.to_be_bytes());
-    out.extend_from_slice(&(payload.len() as u32).to_be_bytes());
-    push_check(out, begin);
-    out.extend_from_slice(&payload);
-    push_check(out, begin);
 }
 
-fn push_check(out: &mut Vec<u8>, begin: usize) {
-    let check = crc32fast::hash(out.get(begin..).unwrap_or_default());
-    out.extend_from_slice(&check.to_be_bytes());
+pub(crate) struct Tail {
+    state: Mutex<State>,
 }
 
-/// Reads a whole tail.
-///
-/// What a crash leaves behind is told from damage: a frame cut short, or bytes that never reached the disk and read as
-/// zeros, are torn; anything else that does not fit is an error.
-pub(crate) fn scan(bytes: &[u8]) -> Result<Scanned<'_>, DirError> {
-    let (base, root) = read_header(bytes)?;
-    let mut scanned =
-        Scanned { base, root, entries: Vec::new(), good_bytes: HEADER_BYTES as u64, torn: None };
-    let mut offset = HEADER_BYTES;
-    while offset < bytes.len() {
-        let rest = bytes.get(offset..).unwrap_or_default();
-        let next = base + scanned.entries.len() as u64;
-        match read_frame(rest, offset, next) {
-            Ok(Some((entries, length))) => {
-                scanned.entries.extend(entries);
-                offset += length;
-                scanned.good_bytes = offset as u64;
+/// How writing a group failed.
+pub(crate) struct Failure {
+    /// What its callers are told.
+    pub(crate) error: AuditError,
+    /// Why nothing can be written any more: only reading the disk again can tell what is on it.
+    pub(crate) fatal: Option<String>,
+}
+
+impl Tail {
+    /// A tail of at least one file, the last of which is `file`.
+    pub(crate) fn new(held: Vec<Held>, file: File, file_bytes: u64) -> Self {
+        Self { state: Mutex::new(State { held: held.into(), file, file_bytes, ready: None, asked: false }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes of all files that hold entries.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.state().held.iter().map(|held| held.bytes).sum()
+    }
+
+    /// Makes a group durable behind all others. `size` and `root` are those of the log before it.
+    pub(crate) fn write(
+        &self,
+        disk: &Disk,
+        group: Vec<u8>,
+        size: u64,
+        root: impl FnOnce() -> Hash,
+    ) -> Result<(), Failure> {
+        let state = &mut *self.state();
+        let Some(current) = state.held.back_mut() else {
+            return Err(Failure { error: unwritable("the tail has no file"), fatal: None });
+        };
+        if current.bytes + group.len() as u64 > state.file_bytes
+            && let Some(ready) = state.ready.take_if(|ready| ready.number == current.number + 1)
+        {
+            let mut bytes = header(ready.number, size, &root());
+            bytes.extend_from_slice(&group);
+            if let Err(failure) = write_at(disk, &ready.file, &bytes, 0, ready.file_bytes) {
+                state.ready = Some(ready);
+                return Err(failure);
             }
-            Ok(None) => {
-                scanned.torn = Some(TornTail { offset: offset as u64, bytes: rest.len() as u64 });
-                break;
-            }
-            Err(_) if ends_in_zeros(rest) => {
-                scanned.torn = Some(TornTail { offset: offset as u64, bytes: rest.len() as u64 });
-                break;
-            }
-            Err(error) => return Err(error),
+            state.held.push_back(Held { number: ready.number, base: size, bytes: bytes.len() as u64 });
+            state.file_bytes = ready.file_bytes.max(bytes.len() as u64);
+            state.file = ready.file;
+            state.asked = false;
+            return Ok(());
         }
-    }
-    Ok(scanned)
-}
-
-fn read_header(bytes: &[u8]) -> Result<(u64, Hash), DirError> {
-    let wrong = |offset: u64, reason: &str| damaged(TAIL, offset, reason);
-    let Some(header) = bytes.get(..HEADER_BYTES) else {
-        return Err(wrong(bytes.len() as u64, "the file ends inside its header"));
-    };
-    let mut reader = Reader(header);
-    let (magic, version) = (reader.take(8), reader.u32());
-    let (base, root) = (reader.u64(), Hash::from_slice(reader.take(32)));
-    check(header, HEADER_BYTES - CHECK_BYTES)
-        .map_err(|()| wrong(0, "the header does not fit its checksum"))?;
-    if magic != MAGIC || version != VERSION {
-        return Err(wrong(0, "not a tail of a version that this program knows"));
-    }
-    let root = root.map_err(|error| wrong(20, &error.to_string()))?;
-    Ok((base, root))
-}
-
-type Frame<'b> = (Vec<(u64, &'b [u8])>, usize);
-
-/// One frame and its length; `None` when the bytes end inside it.
-fn read_frame(rest: &[u8], offset: usize, next: u64) -> Result<Option<Frame<'_>>, DirError> {
-    let wrong = |at: usize, reason: &str| damaged(TAIL, (offset + at) as u64, reason);
-    let Some(head) = rest.get(..FRAME_HEADER_BYTES) else { return Ok(None) };
-    check(head, FRAME_HEADER_BYTES - CHECK_BYTES)
-        .map_err(|()| wrong(0, "a frame's header does not fit its checksum"))?;
-    let mut reader = Reader(head);
-    let (magic, count, first, length) = (reader.take(4), reader.u32(), reader.u64(), reader.u32() as usize);
-    if magic != FRAME_MAGIC || length > PAYLOAD_BYTES_MAX {
-        return Err(wrong(0, "not a frame"));
-    }
-    if first != next {
-        return Err(wrong(8, &format!("the frame begins at entry {first}, expected {next}")));
-    }
-    let body = FRAME_HEADER_BYTES + length;
-    let Some(frame) = rest.get(..body + CHECK_BYTES) else { return Ok(None) };
-    check(frame, body)
-        .map_err(|()| wrong(FRAME_HEADER_BYTES, "a frame's entries do not fit their checksum"))?;
-    let payload = frame.get(FRAME_HEADER_BYTES..body).unwrap_or_default();
-    let entries = split_entries(payload)
-        .map_err(|at| wrong(FRAME_HEADER_BYTES + at, "the frame ends inside an entry"))?;
-    if entries.len() != count as usize || entries.is_empty() {
-        return Err(wrong(4, "the frame does not hold as many entries as it says"));
-    }
-    let begin = (offset + FRAME_HEADER_BYTES) as u64;
-    let entries = entries.into_iter().map(|(at, entry)| (begin + at as u64, entry)).collect();
-    Ok(Some((entries, body + CHECK_BYTES)))
-}
-
-/// Length-prefixed entries with the offset of each one's length; the offset of the cut one when there is one.
-pub(crate) fn split_entries(bytes: &[u8]) -> Result<Vec<(usize, &[u8])>, usize> {
-    let mut entries = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let (length, rest) = rest.split_first_chunk::<2>().ok_or(at)?;
-        let entry = rest.get(..usize::from(u16::from_be_bytes(*length))).ok_or(at)?;
-        entries.push((at, entry));
-        at += 2 + entry.len();
-    }
-    Ok(entries)
-}
-
-fn check(bytes: &[u8], at: usize) -> Result<(), ()> {
-    let (body, check) = bytes.split_at_checked(at).ok_or(())?;
-    if crc32fast::hash(body).to_be_bytes() == check { Ok(()) } else { Err(()) }
-}
-
-fn ends_in_zeros(bytes: &[u8]) -> bool {
-    bytes.iter().rev().take_while(|byte| **byte == 0).count() >= ZEROS_OF_A_LOST_WRITE
-}
-
-/// Reads numbers from bytes whose length was checked before.
-struct Reader<'b>(&'b [u8]);
-
-impl<'b> Reader<'b> {
-    fn take(&mut self, count: usize) -> &'b [u8] {
-        let (taken, rest) = self.0.split_at_checked(count).unwrap_or((self.0, &[]));
-        self.0 = rest;
-        taken
+        // Without a file that is ready this one grows: slower, because its length has to be made durable too.
+        write_at(disk, &state.file, &group, current.bytes, state.file_bytes)?;
+        current.bytes += group.len() as u64;
+        state.file_bytes = state.file_bytes.max(current.bytes);
+        Ok(())
     }
 
-    fn u32(&mut self) -> u32 {
-        self.take(4).try_into().map(u32::from_be_bytes).unwrap_or_default()
+    /// Whether the publisher is to be told that the next file is due; true once for each file.
+    pub(crate) fn asks_for_next(&self) -> bool {
+        let state = &mut *self.state();
+        state.is_due() && !std::mem::replace(&mut state.asked, true)
     }
 
-    fn u64(&mut self) -> u64 {
-        self.take(8).try_into().map(u64::from_be_bytes).unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tail() -> Vec<u8> {
-        let mut bytes = header(3, &Hash::from_bytes([9; 32]));
-        push_frame(&mut bytes, 3, 2, [b"one".as_slice(), b"two"].into_iter());
-        push_frame(&mut bytes, 5, 1, [b"three".as_slice()].into_iter());
-        bytes
+    /// Lets [`Tail::asks_for_next`] ask again after preparing has failed.
+    pub(crate) fn ask_again(&self) {
+        self.state().asked = false;
     }
 
-    #[test]
-    fn a_tail_returns_its_entries() {
-        let bytes = tail();
-        let scanned = scan(&bytes).unwrap();
-        assert_eq!((scanned.base, scanned.root), (3, Hash::from_bytes([9; 32])));
-        let entries: Vec<&[u8]> = scanned.entries.iter().map(|(_, entry)| *entry).collect();
-        assert_eq!(entries, [b"one".as_slice(), b"two", b"three"]);
-        for (offset, entry) in &scanned.entries {
-            assert_eq!(&bytes[*offset as usize + 2..][..entry.len()], *entry);
-        }
-        assert_eq!((scanned.good_bytes, scanned.torn), (bytes.len() as u64, None));
+    /// Makes the file of zeros into which the tail goes on, when it is due.
+    pub(crate) fn prepare(&self, disk: &Disk) -> std::io::Result<()> {
+        let (number, bytes) = {
+            let state = self.state();
+            let number = state.held.back().map_or(1, |current| current.number + 1);
+            if !state.is_due() {
+                return Ok(());
+            }
+            (number, (state.file_bytes * 4).clamp(FILE_BYTES_MIN, FILE_BYTES_MAX))
+        };
+        // Not under the lock: appends go on meanwhile, and cannot begin a file that is not there.
+        let file = disk.create_zeros(&name_of(number), &[], bytes)?;
+        self.state().ready = Some(Ready { file, number, file_bytes: bytes });
+        Ok(())
     }
 
-    #[test]
-    fn every_cut_is_torn_at_the_last_whole_frame() {
-        let bytes = tail();
-        let ends = [HEADER_BYTES, HEADER_BYTES + 24 + 10 + 4, bytes.len()];
-        for cut in 0..bytes.len() {
-            let scanned = match scan(&bytes[..cut]) {
-                Ok(scanned) => scanned,
-                Err(error) => {
-                    assert!(cut < HEADER_BYTES, "{cut}: {error}");
-                    continue;
+    /// Removes the files all of whose entries are among the first `published`, oldest first.
+    pub(crate) fn release(&self, disk: &Disk, published: u64) -> std::io::Result<()> {
+        loop {
+            let number = {
+                let state = self.state();
+                match (state.held.front(), state.held.get(1)) {
+                    (Some(oldest), Some(next)) if next.base <= published => oldest.number,
+                    _ => return Ok(()),
                 }
             };
-            let good = *ends.iter().rev().find(|end| **end <= cut).unwrap();
-            assert_eq!(scanned.good_bytes, good as u64);
-            let torn = TornTail { offset: good as u64, bytes: (cut - good) as u64 };
-            assert_eq!(scanned.torn, (cut > good).then_some(torn), "{cut}");
+            disk.remove_durably(&name_of(number))?;
+            self.state().held.pop_front();
         }
     }
 
-    #[test]
-    fn every_changed_bit_is_damage_and_not_tearing() {
-        let bytes = tail();
-        for at in 0..bytes.len() {
-            for bit in 0..8 {
-                let mut changed = bytes.clone();
-                changed[at] ^= 1 << bit;
-                assert!(matches!(scan(&changed), Err(DirError::Damaged { .. })), "byte {at} bit {bit}");
+    /// Begins the tail anew after the published entries, which are all. Nothing may be appended meanwhile.
+    pub(crate) fn renew(&self, disk: &Disk, size: u64, root: &Hash) -> std::io::Result<()> {
+        let (ready, last) = {
+            let state = self.state();
+            let Some(current) = state.held.back() else { return Ok(()) };
+            let fresh = state.held.len() == 1 && current.bytes == SECTOR_BYTES as u64;
+            if fresh && state.ready.is_none() {
+                return Ok(());
             }
-            let mut zeroed = bytes.clone();
-            zeroed[at] = 0;
-            assert!(zeroed == bytes || scan(&zeroed).is_err(), "byte {at}");
+            (state.ready.as_ref().map(|ready| ready.number), current.number)
+        };
+        if let Some(number) = ready {
+            disk.remove_durably(&name_of(number))?;
+            self.state().ready = None;
         }
+        let number = last + 1;
+        let file = disk.create_zeros(&name_of(number), &header(number, size, root), FILE_BYTES_MIN)?;
+        {
+            let state = &mut *self.state();
+            state.held.push_back(Held { number, base: size, bytes: SECTOR_BYTES as u64 });
+            (state.file, state.file_bytes, state.asked) = (file, FILE_BYTES_MIN, false);
+        }
+        self.release(disk, size)
     }
+}
 
-    #[test]
-    fn bytes_that_never_reached_the_disk_are_torn() {
-        let bytes = tail();
-        let good = HEADER_BYTES + 24 + 10 + 4;
-        for length in [1, 24, 4096] {
-            let mut longer = bytes.clone();
-            longer.resize(bytes.len() + length, 0);
-            let torn = scan(&longer).unwrap().torn;
-            assert_eq!(torn, Some(TornTail { offset: bytes.len() as u64, bytes: length as u64 }));
-        }
-        for kept in good..bytes.len() - ZEROS_OF_A_LOST_WRITE {
-            let mut half = bytes.clone();
-            half[kept..].fill(0);
-            assert_eq!(scan(&half).unwrap().good_bytes, good as u64, "{kept}");
-        }
+/// Writes and makes durable, or leaves the file as it was: zeros from `offset` to `file_bytes`, and nothing behind.
+fn write_at(disk: &Disk, file: &File, bytes: &[u8], offset: u64, file_bytes: u64) -> Result<(), Failure> {
+    if let Err(error) = disk.write(file, bytes, offset) {
+        let zeros = vec![0; (file_bytes - offset.min(file_bytes)).min(bytes.len() as u64) as usize];
+        let taken_back = disk.truncate(file, file_bytes).and_then(|()| disk.write(file, &zeros, offset));
+        let fatal = taken_back
+            .err()
+            .map(|second| format!("writing the tail failed ({error}), and so did taking it back ({second})"));
+        return Err(Failure { error: unwritable(error), fatal });
     }
+    disk.sync(file).map_err(|error| {
+        let reason = format!("fsync of the tail failed ({error})");
+        Failure { error: AuditError::Unknown { reason: reason.clone() }, fatal: Some(reason) }
+    })
 }

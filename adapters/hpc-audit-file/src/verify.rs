@@ -35,6 +35,24 @@ impl DirReport {
     }
 }
 
+/// What a folder is held against besides itself. The default is nothing: it is only shown to agree with itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Against<'a> {
+    /// The key that the caller trusts, as a C2SP verifier key.
+    pub vkey: Option<&'a str>,
+    /// A checkpoint that the log signed earlier, as it came: a signed note. The log must contain it.
+    pub remembered: Option<&'a [u8]>,
+}
+
+/// How far a check has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Entries looked at.
+    pub entries_done: u64,
+    /// Entries there are.
+    pub entries: u64,
+}
+
 /// Checks every byte of every file of a log's folder, without changing anything.
 ///
 /// The tree is built anew from the entries; tiles, partial tiles and tail are compared with it, and its root with the
@@ -43,7 +61,22 @@ impl DirReport {
 /// # Errors
 /// [`DirError::InUse`] while a program has the log open; otherwise the first thing that is wrong, by file and offset.
 pub fn verify_dir(path: &Path, vkey: Option<&str>) -> Result<DirReport, DirError> {
-    visit_dir(path, vkey, |_, _| ())
+    check_dir(path, &Against { vkey, remembered: None }, |_| ())
+}
+
+/// Does what [`verify_dir`] does, holds the log against an earlier checkpoint too, and tells `progress` how far it is
+/// after every 256 entries at most.
+///
+/// # Errors
+/// As [`verify_dir`]; and [`DirError::Rollback`] when the log signs fewer entries than it once did,
+/// [`DirError::SplitView`] when it signs other ones, [`DirError::Remembered`] when the checkpoint given is not one that
+/// the log's key signed.
+pub fn check_dir(
+    path: &Path,
+    against: &Against<'_>,
+    progress: impl FnMut(Progress),
+) -> Result<DirReport, DirError> {
+    look(path, against, progress, |_, _| ())
 }
 
 /// Does what [`verify_dir`] does, and shows every entry with its index to `visit` on the way, in order.
@@ -57,6 +90,15 @@ pub fn visit_dir(
     vkey: Option<&str>,
     visit: impl FnMut(u64, &Entry),
 ) -> Result<DirReport, DirError> {
+    look(path, &Against { vkey, remembered: None }, |_| (), visit)
+}
+
+fn look(
+    path: &Path,
+    against: &Against<'_>,
+    progress: impl FnMut(Progress),
+    visit: impl FnMut(u64, &Entry),
+) -> Result<DirReport, DirError> {
     let _lock = match File::open(path.join(LOCK)) {
         Ok(file) => match file.try_lock_shared() {
             Ok(()) => Some(Locked::new(file)),
@@ -67,17 +109,11 @@ pub fn visit_dir(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(io_of(LOCK)(error)),
     };
-    let examined = examine(path, visit)?;
-    let got = examined.key.to_string();
-    if let Some(want) = vkey
-        && want != got
-    {
-        return Err(DirError::OtherKey { got, want: want.to_owned() });
-    }
+    let examined = examine(path, against, progress, visit)?;
     Ok(DirReport {
-        vkey: got,
-        key_trusted: vkey.is_some(),
-        entries: examined.edge.size,
+        vkey: examined.key.to_string(),
+        key_trusted: against.vkey.is_some(),
+        entries: examined.edge.size(),
         checkpoint: examined.edge.checkpoint.checkpoint().clone(),
         torn_tail: examined.torn,
         unfinished: examined.unfinished,

@@ -1,65 +1,69 @@
-//! The one thread that changes the log: it gathers what waits, writes it with one fsync, then answers.
+//! The thread that takes in appends: it gathers what waits, writes it to the tail with one fsync, then answers. It never
+//! waits for tiles, except when the tail is as long as it may be.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc as blocking};
+use std::thread::JoinHandle;
 
-use hpc_audit::{AuditError, Checkpoint, Entry, Hash, PROFILE, Receipt, SignedCheckpoint};
-use hpc_crypto::hashing::hash;
-use hpc_crypto::merkle::{CompactRange, NodeId};
-use hpc_crypto::note::NoteSigner;
-use hpc_crypto::tile::{TILE_HEIGHT, Tile, TileKind, push_entry};
+use hpc_audit::{AuditError, Entry, Hash, SignedCheckpoint};
+use hpc_crypto::merkle::NodeId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{GROUP_BYTES_MAX, PENDING_BYTES_MAX, PENDING_ENTRIES_MAX, TAIL_BYTES_MAX};
-use crate::disk::{CHECKPOINT, Disk, TAIL};
+use crate::disk::Disk;
+use crate::ids::{IdHash, id_hash};
 use crate::lock::Locked;
-use crate::shared::{Row, Shared, WIDTH};
-use crate::tail::{HEADER_BYTES, header, push_frame};
+use crate::map::unwritable;
+use crate::publisher::Task;
+use crate::segment::Group;
+use crate::shared::{Pending, Shared, WIDTH};
 
-/// The tail is begun anew when it is longer than this, in bytes, after its entries have been published.
-const TAIL_ROTATE_BYTES: u64 = PENDING_BYTES_MAX as u64 / 2;
+/// Full tiles are written as soon as there are so many entries more, without being made durable yet.
+const TILES_ENTRIES: usize = 16 * WIDTH as usize;
+
+/// Where appends wait for the publisher. Small in the tests of this package, so that they get there.
+pub(crate) const TAIL_MAX: u64 = if cfg!(test) { 4 << 20 } else { TAIL_BYTES_MAX };
 
 /// An entry on its way into the log.
 pub(crate) struct Encoded {
-    pub(crate) id: String,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) entry: Pending,
     pub(crate) leaf_hash: Hash,
 }
 
-pub(crate) enum Command {
-    Append { entries: Vec<Encoded>, reply: oneshot::Sender<Result<Vec<Receipt>, AuditError>> },
-    Checkpoint { reply: oneshot::Sender<Result<SignedCheckpoint, AuditError>> },
-    Close { reply: oneshot::Sender<Result<(), AuditError>> },
+/// Where an entry is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed {
+    pub(crate) index: u64,
+    pub(crate) leaf_hash: Hash,
+    pub(crate) repeated: bool,
 }
 
-/// Half of a 256-bit hash of an id: enough to tell ids apart, and small.
-pub(crate) type IdHash = [u8; 16];
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, AuditError>>;
 
-pub(crate) fn id_hash(id: &str) -> IdHash {
-    hash(id.as_bytes()).as_bytes().first_chunk().copied().unwrap_or_default()
+pub(crate) enum Command {
+    Append { entries: Vec<Encoded>, reply: Reply<Vec<Placed>> },
+    Checkpoint { reply: Reply<SignedCheckpoint> },
+    Close { reply: Reply<()> },
 }
 
 pub(crate) struct Writer {
-    pub(crate) disk: Disk,
+    pub(crate) disk: Arc<Disk>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) signer: NoteSigner,
-    pub(crate) range: CompactRange,
-    pub(crate) ids: HashMap<IdHash, u64>,
-    pub(crate) tail: File,
-    pub(crate) tail_bytes: u64,
+    pub(crate) publisher: blocking::Sender<Task>,
+    /// The publisher, until it is waited for.
+    pub(crate) thread: Option<JoinHandle<()>>,
     pub(crate) entries_max: u64,
-    /// Entries and bytes since the last publication.
+    /// Entries since full tiles were last asked for.
+    pub(crate) unwritten: usize,
+    /// Entries and bytes since a publication was last asked for.
     pub(crate) unpublished: (usize, usize),
-    /// Set when the disk has left the tail in a state that only a new opening can settle.
-    pub(crate) failed: Option<String>,
-    /// Held until the thread ends.
+    /// Held until both threads have ended.
     pub(crate) lock: Locked,
 }
 
 struct Waiting {
     entries: Vec<Encoded>,
-    reply: oneshot::Sender<Result<Vec<Receipt>, AuditError>>,
+    reply: Reply<Vec<Placed>>,
 }
 
 impl Writer {
@@ -85,12 +89,10 @@ impl Writer {
                     }
                     self.commit(group);
                 }
-                Command::Checkpoint { reply } => {
-                    let _ = reply.send(self.publish());
-                }
+                Command::Checkpoint { reply } => self.ask(Task::Checkpoint { reply }),
                 Command::Close { reply } => {
                     commands.close();
-                    let outcome = self.publish().and_then(|_| self.rotate());
+                    let outcome = self.wait(|reply| Task::Renew { reply });
                     while let Ok(late) = commands.try_recv() {
                         match late {
                             Command::Append { reply, .. } => drop(reply.send(Err(AuditError::Closed))),
@@ -98,282 +100,175 @@ impl Writer {
                             Command::Close { reply } => drop(reply.send(Err(AuditError::Closed))),
                         }
                     }
-                    drop(self.lock);
+                    self.end();
                     let _ = reply.send(outcome);
                     return;
                 }
             }
         }
+        self.end();
+    }
+
+    /// Waits for the publisher to finish what it is doing, then lets go of the folder.
+    fn end(self) {
+        let Self { publisher, thread, lock, .. } = self;
+        drop(publisher);
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+        drop(lock);
+    }
+
+    fn ask(&self, task: Task) {
+        // When the publisher is gone, the task's sender is dropped with it, and who waits is told.
+        let _ = self.publisher.send(task);
+    }
+
+    fn wait(
+        &self,
+        task: impl FnOnce(blocking::Sender<Result<(), AuditError>>) -> Task,
+    ) -> Result<(), AuditError> {
+        let (reply, answer) = blocking::channel();
+        self.ask(task(reply));
+        answer.recv().unwrap_or_else(|_| Err(unwritable("the publisher stopped")))
     }
 
     /// Writes a group of appends with one fsync and answers each.
-    fn commit(&mut self, group: Vec<Waiting>) {
+    fn commit(&mut self, waiting: Vec<Waiting>) {
         if let Err(error) = self.make_room() {
-            group.into_iter().for_each(|waiting| drop(waiting.reply.send(Err(error.clone()))));
+            waiting.into_iter().for_each(|waiting| drop(waiting.reply.send(Err(error.clone()))));
             return;
         }
-        let first = self.range.size();
-        let mut frames = Vec::new();
-        let mut new_ids = Vec::new();
-        let mut new_entries: Vec<(Arc<[u8]>, Hash)> = Vec::new();
-        let mut answers = Vec::with_capacity(group.len());
-        for Waiting { entries, reply } in group {
-            let room = self.entries_max.saturating_sub(first + new_entries.len() as u64);
-            let begin = new_entries.len();
-            let mut receipts = Vec::with_capacity(entries.len());
+        let first = self.shared.edge().size();
+        let ids: Vec<IdHash> =
+            waiting.iter().flat_map(|waiting| &waiting.entries).map(|entry| entry.entry.id).collect();
+        let mut known = self.shared.ids().find(&ids).into_iter();
+        let mut group = Group::new(first);
+        let mut new = New::default();
+        let mut answers = Vec::with_capacity(waiting.len());
+        for Waiting { entries, reply } in waiting {
+            let (mark, begin) = (group.mark(), new.entries.len());
+            let mut placed = Vec::with_capacity(entries.len());
             let mut outcome = Ok(());
-            for entry in &entries {
-                let id = id_hash(&entry.id);
-                let old = self.ids.get(&id).copied();
-                let index = old.unwrap_or(first + new_entries.len() as u64);
-                let leaf_hash = match old {
-                    None => Ok(entry.leaf_hash),
-                    Some(index) => match index.checked_sub(first).and_then(|at| new_entries.get(at as usize))
-                    {
-                        Some((_, leaf_hash)) => Ok(*leaf_hash),
-                        None => self.shared.node(NodeId { level: 0, index }),
-                    },
+            // All of a call's entries are looked at, so that `known` stays in step.
+            for (Encoded { entry, leaf_hash }, old) in entries.into_iter().zip(&mut known) {
+                let place = match old.or_else(|| new.places.get(&entry.id).copied()) {
+                    Some(index) => {
+                        self.repeated(index, first, &new).inspect_err(|error| outcome = Err(error.clone()))
+                    }
+                    None => {
+                        let index = first + new.entries.len() as u64;
+                        group.push(&entry.bytes);
+                        new.places.insert(entry.id, index);
+                        new.entries.push((entry, leaf_hash));
+                        Ok(Placed { index, leaf_hash, repeated: false })
+                    }
                 };
-                match leaf_hash {
-                    Ok(leaf_hash) => receipts.push(self.receipt(&entry.id, index, leaf_hash, old.is_some())),
-                    Err(error) => outcome = Err(error),
-                }
-                if old.is_none() {
-                    self.ids.insert(id, index);
-                    new_ids.push(id);
-                    new_entries.push((Arc::from(entry.bytes.as_slice()), entry.leaf_hash));
-                }
+                placed.extend(place.ok());
             }
-            let added = new_entries.len() - begin;
-            if added as u64 > room {
+            if first + new.entries.len() as u64 > self.entries_max && new.entries.len() > begin {
                 outcome = Err(unwritable(format!("the log is limited to {} entries", self.entries_max)));
             }
-            if let Err(error) = outcome {
-                // This append alone is taken back; those before it stay.
-                new_entries.truncate(begin);
-                for id in new_ids.drain(begin..) {
-                    self.ids.remove(&id);
+            match outcome {
+                Ok(()) => answers.push((reply, placed)),
+                Err(error) => {
+                    // This append alone is taken back; those before it stay.
+                    group.back_to(mark);
+                    for (entry, _) in new.entries.drain(begin..) {
+                        new.places.remove(&entry.id);
+                    }
+                    let _ = reply.send(Err(error));
                 }
-                let _ = reply.send(Err(error));
-                continue;
             }
-            if added > 0 {
-                let bytes = new_entries.iter().skip(begin).map(|(bytes, _)| &**bytes);
-                push_frame(&mut frames, first + begin as u64, added, bytes);
-            }
-            answers.push((reply, receipts));
         }
-        match self.write(&frames) {
+        let group = group.finish();
+        let bytes = group.len();
+        match self.write(group, first) {
             Ok(()) => {
-                self.unpublished.0 += new_entries.len();
-                self.unpublished.1 += frames.len();
-                self.take_in(new_entries);
-                answers.into_iter().for_each(|(reply, receipts)| drop(reply.send(Ok(receipts))));
+                self.take_in(first, new.entries, bytes);
+                answers.into_iter().for_each(|(reply, placed)| drop(reply.send(Ok(placed))));
             }
-            Err(error) => {
-                for id in new_ids {
-                    self.ids.remove(&id);
-                }
-                answers.into_iter().for_each(|(reply, _)| drop(reply.send(Err(error.clone()))));
-            }
-        }
-        // Failing to publish now is not the appends' failure: they are durable in the tail.
-        if self.unpublished.0 >= PENDING_ENTRIES_MAX || self.unpublished.1 >= PENDING_BYTES_MAX {
-            let _ = self.publish();
+            Err(error) => answers.into_iter().for_each(|(reply, _)| drop(reply.send(Err(error.clone())))),
         }
     }
 
-    /// Makes `frames` durable at the end of the tail, or leaves the tail as it was.
-    fn write(&mut self, frames: &[u8]) -> Result<(), AuditError> {
-        if frames.is_empty() {
+    /// An entry that is there already, or comes earlier in this group.
+    fn repeated(&self, index: u64, first: u64, new: &New) -> Result<Placed, AuditError> {
+        let in_group = index.checked_sub(first).and_then(|at| new.entries.get(at as usize));
+        let leaf_hash = match in_group {
+            Some((_, leaf_hash)) => *leaf_hash,
+            None => self.shared.node(NodeId { level: 0, index })?,
+        };
+        Ok(Placed { index, leaf_hash, repeated: true })
+    }
+
+    fn write(&self, group: Vec<u8>, first: u64) -> Result<(), AuditError> {
+        if group.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.disk.write(&self.tail, frames, self.tail_bytes) {
-            if let Err(second) = self.disk.truncate(&self.tail, self.tail_bytes) {
-                self.failed =
-                    Some(format!("writing the tail failed ({error}), and so did taking it back ({second})"));
+        let root = || self.shared.edge().range.root();
+        self.shared.tail.write(&self.disk, group, first, root).map_err(|failure| {
+            if let Some(reason) = failure.fatal {
+                self.shared.fail(reason);
             }
-            return Err(unwritable(error.to_string()));
-        }
-        if let Err(error) = self.disk.sync(&self.tail) {
-            // After a failed fsync nobody knows what is on the disk; only reading it again can tell.
-            self.failed = Some(format!("fsync of the tail failed ({error})"));
-            return Err(AuditError::Unknown { reason: format!("fsync failed: {error}") });
-        }
-        self.tail_bytes += frames.len() as u64;
-        Ok(())
+            failure.error
+        })
     }
 
-    /// Lets readers see entries that are durable now.
-    fn take_in(&mut self, entries: Vec<(Arc<[u8]>, Hash)>) {
-        let mut edge = self.shared.edge_mut();
-        for (bytes, leaf_hash) in entries {
-            let rows = &mut edge.rows;
-            let appended = self.range.append_with(leaf_hash, |node, hash| {
-                if node.level % TILE_HEIGHT == 0 {
-                    let level = (node.level / TILE_HEIGHT) as usize;
-                    if rows.len() <= level {
-                        rows.resize_with(level + 1, Row::default);
-                    }
-                    if let Some(row) = rows.get_mut(level) {
-                        row.hashes.push(hash);
-                    }
-                }
-            });
-            // INVARIANT: `entries_max` is far below the limit of a tree.
-            debug_assert!(appended.is_ok());
-            edge.pending.push(bytes);
-        }
-        edge.size = self.range.size();
-    }
-
-    /// Refuses appends when the log is not fit for them, and first tries to shorten an overlong tail.
-    fn make_room(&mut self) -> Result<(), AuditError> {
-        self.check_fit()?;
-        if self.tail_bytes < TAIL_BYTES_MAX {
-            return Ok(());
-        }
-        self.publish()?;
-        if self.tail_bytes < TAIL_BYTES_MAX {
-            Ok(())
-        } else {
-            Err(unwritable("the tail cannot be shortened".to_owned()))
-        }
-    }
-
-    fn check_fit(&self) -> Result<(), AuditError> {
-        match &self.failed {
-            Some(reason) => Err(unwritable(format!("{reason}: open the log again"))),
-            None => Ok(()),
-        }
-    }
-
-    /// Writes tiles for everything so far, then a checkpoint over it, then shortens the tail if it is long.
-    fn publish(&mut self) -> Result<SignedCheckpoint, AuditError> {
-        self.check_fit()?;
-        let size = self.range.size();
-        let (files, full) = {
-            let edge = self.shared.edge();
-            if edge.checkpoint.checkpoint().size == size {
-                return Ok(edge.checkpoint.clone());
-            }
-            tile_files(&edge)
-                .map_err(|error| AuditError::Backend { name: "files", reason: error.to_string() })?
-        };
-        let checkpoint = Checkpoint {
-            origin: self.signer.verifier_key().name().to_owned(),
-            size,
-            root: self.range.root(),
-            extensions: Vec::new(),
-        };
-        // Signing cannot contradict an earlier checkpoint: every entry in it is durable in tail or tiles already, and
-        // opening refuses a folder whose entries do not give the root signed last.
-        let signed = checkpoint
-            .sign(&self.signer)
-            .map_err(|error| AuditError::Backend { name: "files", reason: error.to_string() })?;
-        self.disk.replace(&files).map_err(|error| unwritable(error.to_string()))?;
-        let note = vec![(CHECKPOINT.to_owned(), signed.to_string().into_bytes())];
-        self.disk.replace(&note).map_err(|error| unwritable(error.to_string()))?;
+    /// Lets readers see entries that are durable now, and has them published when there are many.
+    fn take_in(&mut self, first: u64, entries: Vec<(Pending, Hash)>, bytes: usize) {
+        let ids: Vec<IdHash> = entries.iter().map(|(entry, _)| entry.id).collect();
+        self.shared.ids().add(first, &ids);
         {
             let mut edge = self.shared.edge_mut();
-            for row in &mut edge.rows {
-                row.published = row.end();
-                let done = (row.end() / WIDTH * WIDTH - row.start) as usize;
-                row.hashes.drain(..done);
-                row.start += done as u64;
+            for (entry, leaf_hash) in entries {
+                let pushed = edge.push(entry, leaf_hash);
+                // INVARIANT: `entries_max` is far below the limit of a tree.
+                debug_assert!(pushed.is_ok());
             }
-            let done = (size / WIDTH * WIDTH - edge.pending_start) as usize;
-            edge.pending.drain(..done);
-            edge.pending_start += done as u64;
-            edge.checkpoint = signed.clone();
         }
-        self.unpublished = (0, 0);
-        for tile in full {
-            // Partial tiles may stay; they are compared like everything else.
-            let _ = self.disk.remove_partials(&tile.to_string());
+        self.unwritten += ids.len();
+        self.unpublished.0 += ids.len();
+        self.unpublished.1 += bytes;
+        if self.shared.tail.asks_for_next() {
+            self.ask(Task::Prepare);
         }
-        if self.tail_bytes > TAIL_ROTATE_BYTES {
-            // The checkpoint stands whether or not the tail gets shorter.
-            let _ = self.rotate();
+        // Failing to publish is not the appends' failure: they are durable in the tail.
+        if self.unpublished.0 >= PENDING_ENTRIES_MAX || self.unpublished.1 >= PENDING_BYTES_MAX {
+            (self.unwritten, self.unpublished) = (0, (0, 0));
+            self.ask(Task::Publish);
+        } else if self.unwritten >= TILES_ENTRIES {
+            self.unwritten = 0;
+            self.ask(Task::Tiles);
         }
-        Ok(signed)
     }
 
-    /// Begins the tail anew after the last published entry.
-    fn rotate(&mut self) -> Result<(), AuditError> {
-        if self.tail_bytes == HEADER_BYTES as u64 {
+    /// Refuses appends when the log is not fit for them; first waits for the publisher when the tail is too long.
+    fn make_room(&self) -> Result<(), AuditError> {
+        self.shared.check_fit()?;
+        if self.shared.tail.bytes() < TAIL_MAX {
             return Ok(());
         }
-        let begin = header(self.range.size(), &self.range.root());
-        self.disk.prepare(TAIL, &begin).map_err(|error| unwritable(error.to_string()))?;
-        if let Err(error) = self.disk.put_in_place(TAIL) {
-            // Writing on in a tail that may no longer have the name, or may lose it again, would lose entries.
-            self.failed = Some(format!("the tail could not be replaced ({error})"));
-            return Err(unwritable(error.to_string()));
-        }
-        match self.disk.open_tail() {
-            Ok(tail) => {
-                self.tail = tail;
-                self.tail_bytes = HEADER_BYTES as u64;
-                Ok(())
-            }
-            Err(error) => {
-                self.failed = Some(format!("the new tail cannot be opened ({error})"));
-                Err(unwritable(error.to_string()))
-            }
-        }
-    }
-
-    fn receipt(&self, id: &str, index: u64, leaf_hash: Hash, repeated: bool) -> Receipt {
-        let log = self.signer.verifier_key().name().to_owned();
-        Receipt { log, id: id.to_owned(), index, leaf_hash, size_at_least: index + 1, repeated }
+        self.wait(|reply| Task::Renew { reply })
     }
 }
 
-type Files = Vec<(String, Vec<u8>)>;
-
-/// The tiles that are not on disk as they should be, and those among them that are full.
-fn tile_files(edge: &crate::shared::Edge) -> Result<(Files, Vec<Tile>), hpc_crypto::CryptoError> {
-    let mut files = Vec::new();
-    let mut full = Vec::new();
-    let mut add = |tile: Tile, bytes: Vec<u8>| {
-        files.push((tile.to_string(), bytes));
-        if tile.is_full() {
-            full.push(tile);
-        }
-    };
-    for (chunk, index) in edge.pending.chunks(WIDTH as usize).zip(edge.pending_start / WIDTH..) {
-        let mut bytes = Vec::new();
-        for entry in chunk {
-            push_entry(&mut bytes, entry)?;
-        }
-        add(Tile::new(TileKind::Entries, index, chunk.len() as u16)?, bytes);
-    }
-    for (level, row) in edge.rows.iter().enumerate() {
-        if row.published == row.end() {
-            continue;
-        }
-        for (chunk, index) in row.hashes.chunks(WIDTH as usize).zip(row.start / WIDTH..) {
-            let bytes = chunk.iter().flat_map(|hash| *hash.as_bytes()).collect();
-            add(Tile::new(TileKind::Hashes(level as u8), index, chunk.len() as u16)?, bytes);
-        }
-    }
-    Ok((files, full))
+/// The entries of a group that are not in the log yet.
+#[derive(Default)]
+struct New {
+    entries: Vec<(Pending, Hash)>,
+    places: HashMap<IdHash, u64>,
 }
 
 fn size_of(entries: &[Encoded]) -> usize {
-    entries.iter().map(|entry| entry.bytes.len()).sum()
+    entries.iter().map(|entry| entry.entry.bytes.len()).sum()
 }
 
-fn unwritable(reason: String) -> AuditError {
-    AuditError::Unwritable { reason }
-}
-
-// The hash of a leaf is made where the entry is encoded, outside the writer's thread.
+// What can be computed without the log is computed here, outside the writer's thread.
 pub(crate) fn encode(entry: &Entry) -> Result<Encoded, AuditError> {
     let bytes = entry
         .encode()
         .map_err(|source| AuditError::InvalidEntry { id: entry.id.chars().take(64).collect(), source })?;
-    debug_assert_eq!(PROFILE, hpc_crypto::merkle::Profile::Rfc6962Sha256);
-    Ok(Encoded { id: entry.id.clone(), leaf_hash: Entry::leaf_hash(&bytes), bytes })
+    let leaf_hash = Entry::leaf_hash(&bytes);
+    Ok(Encoded { entry: Pending { id: id_hash(&entry.id), bytes: Arc::from(bytes) }, leaf_hash })
 }

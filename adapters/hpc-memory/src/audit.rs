@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use hpc_audit::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditError, AuditLog, ConsistencyProof, ENTRIES_LIMIT_MAX, Entry,
-    InclusionProof, PROFILE, Receipt, Recorded, Search, SearchPage, SignedCheckpoint, VerifierKey,
+    InclusionProof, PROFILE, Receipt, Recorded, SEARCH_SCAN_MAX, Search, SearchPage, SignedCheckpoint,
+    VerifierKey,
 };
 use hpc_crypto::CryptoError;
 use hpc_crypto::checkpoint::Checkpoint;
@@ -100,6 +101,13 @@ impl MemoryAuditLog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn sign(&self, state: &State) -> Result<SignedCheckpoint, AuditError> {
+        let origin = self.signer.verifier_key().name().to_owned();
+        Checkpoint { origin, size: state.tree.len(), root: state.tree.root(), extensions: Vec::new() }
+            .sign(&self.signer)
+            .map_err(damaged)
+    }
+
     fn receipt(&self, recorded: &Recorded, repeated: bool) -> Receipt {
         Receipt {
             log: self.signer.verifier_key().name().to_owned(),
@@ -167,10 +175,11 @@ impl AuditLog for MemoryAuditLog {
         if !state.writable {
             return Err(AuditError::Unwritable { reason: "switched off".to_owned() });
         }
-        let origin = self.signer.verifier_key().name().to_owned();
-        Checkpoint { origin, size: state.tree.len(), root: state.tree.root(), extensions: Vec::new() }
-            .sign(&self.signer)
-            .map_err(damaged)
+        self.sign(&state)
+    }
+
+    async fn head(&self) -> Result<SignedCheckpoint, AuditError> {
+        self.sign(&self.state())
     }
 
     async fn entries(&self, start: u64, limit: usize) -> Result<Vec<Recorded>, AuditError> {
@@ -206,7 +215,7 @@ impl AuditLog for MemoryAuditLog {
         let range = search.range(size)?;
         let mut page = SearchPage { hits: Vec::new(), covered: range.start..range.start, complete: false };
         let skipped = usize::try_from(range.start).unwrap_or(usize::MAX);
-        let in_range = state.entries.iter().skip(skipped).take_while(|recorded| recorded.index < range.end);
+        let in_range = state.entries.iter().skip(skipped).take(SEARCH_SCAN_MAX as usize);
         for recorded in in_range {
             if page.hits.len() == search.limit {
                 break;
@@ -290,6 +299,7 @@ mod tests {
         assert!(matches!(log.append(vec![entry(2)]).await, Err(AuditError::Unwritable { .. })));
         assert!(matches!(log.checkpoint().await, Err(AuditError::Unwritable { .. })));
         assert_eq!(log.entries(0, 10).await.unwrap().len(), 1);
+        assert_eq!(log.head().await.unwrap().checkpoint().size, 1);
         log.set_writable(true);
         assert_eq!(log.append(vec![entry(2)]).await.unwrap()[0].index, 1);
     }

@@ -71,11 +71,12 @@ impl Broker {
             }
             return Ok(Applied { lease, receipts: Vec::new(), repeated: true });
         }
+        self.store.check_audited().await?;
         let now = self.environment.now();
         check_state(&plan, now)?;
         let standing = self.standing();
         let gate = Gate { standing: &standing, caller, team: &plan.team, request: &plan.request, now };
-        let mut lease = self.accept(&gate, &plan, revision, now).await?;
+        let (mut lease, mut receipts) = self.accept(&gate, &plan, revision, now).await?;
         sink.on(Progress::Held { lease: lease.id.clone(), amount: lease.hold });
         let mut walk = Walk::default();
         for (number, attempt) in (0_u32..).zip(&plan.plan.attempts) {
@@ -87,7 +88,10 @@ impl Broker {
                         return Err(fail::bug("a fresh intent id was in use"));
                     };
                     match self.attempt(&plan, &mut lease, (spec, evidence), number, sink, &mut walk).await? {
-                        Some(receipts) => return Ok(Applied { lease, receipts, repeated: false }),
+                        Some(more) => {
+                            receipts.extend(more);
+                            return Ok(Applied { lease, receipts, repeated: false });
+                        }
                         None => walk.tried += 1,
                     }
                 }
@@ -133,7 +137,7 @@ impl Broker {
         plan: &PlanRecord,
         revision: u64,
         now: Timestamp,
-    ) -> Result<LeaseRecord, HpcError> {
+    ) -> Result<(LeaseRecord, Vec<Receipt>), HpcError> {
         let hold = plan.hold.ok_or_else(|| fail::bug("a plan to apply has offers"))?;
         let id = LeaseId::from_bits(self.fresh_bits());
         let first = plan.plan.attempts.first();
@@ -191,7 +195,7 @@ impl Broker {
             .mark(key("open-lease", id.as_str())?)
             .say(entry);
         match self.store.commit(change).await {
-            Ok(_) => Ok(lease),
+            Ok(committed) => Ok((lease, committed.receipts)),
             Err(CommitError::Unaudited(error, _)) => {
                 // The lease is durable but unproven: nothing is created without proof.
                 self.fail_lease(lease, EndReason::Interrupted).await?;
@@ -338,7 +342,7 @@ impl Broker {
             instances: Vec::new(),
             error: None,
         };
-        self.journal(lease, &intent, &evidence).await?;
+        let mut receipts = self.journal(lease, &intent, &evidence).await?;
         let reserved =
             self.books.reserve_quota(&intent.spec.intent, &intent.spec.offer, intent.spec.instances);
         sink.on(Progress::Trying { intent: intent.spec.intent.clone(), offer: offer.clone() });
@@ -347,8 +351,8 @@ impl Broker {
         match outcome {
             Ok(result) => {
                 self.books.in_stock(&offer);
-                let (created, receipts) =
-                    self.activate(port.as_ref(), plan, lease, &mut intent, result).await?;
+                let (created, more) = self.activate(port.as_ref(), plan, lease, &mut intent, result).await?;
+                receipts.extend(more);
                 sink.on(created);
                 Ok(Some(receipts))
             }
@@ -377,7 +381,7 @@ impl Broker {
         lease: &mut LeaseRecord,
         intent: &IntentRecord,
         evidence: &Evidence,
-    ) -> Result<(), HpcError> {
+    ) -> Result<Vec<Receipt>, HpcError> {
         let id = &intent.spec.intent;
         lease.intents.push(id.clone());
         let mut entry = self.scribe.intent(intent, &lease.principal, "recorded", Outcome::Ok);
@@ -388,7 +392,7 @@ impl Broker {
             .put(key("lease", lease.id.as_str())?, lease)?
             .say(entry);
         match self.store.commit(change).await {
-            Ok(_) => Ok(()),
+            Ok(committed) => Ok(committed.receipts),
             Err(CommitError::Unaudited(error, _)) => {
                 let failed = IntentRecord { state: IntentState::Failed, set_aside: true, ..intent.clone() };
                 self.record_failure(lease, &failed).await?;

@@ -38,6 +38,7 @@ impl Broker {
             let message = format!("plan `{id}` has the hash {}, not the one approved", plan.hash);
             return Err(HpcError::coded(&codes::POL_APPROVAL_MISMATCH, message));
         }
+        self.store.check_audited().await?;
         let now = self.environment.now();
         if plan.plan.is_expired(now) {
             let message = format!("plan `{id}` expired at {}; a new one is needed", plan.plan.expires_at);
@@ -59,11 +60,13 @@ impl Broker {
         entry.subjects.insert("plan".to_owned(), id.to_string());
         entry.subjects.insert("approval".to_owned(), approval.to_string());
         say(&mut entry, "plan_hash", hash);
-        say(&mut entry, "note", &note.chars().filter(|c| !c.is_control()).take(256).collect::<String>());
+        let openings = self.seal([("note", note.to_owned())]);
+        openings.put(&mut entry);
         evidence.put(&mut entry);
         let plan = PlanRecord { state, ..plan };
         let place = key("plan", id.as_str())?;
-        let change = Change::new().expect(place.clone(), revision).put(place, &plan)?.say(entry);
+        let change =
+            Change::new().expect(place.clone(), revision).put(place, &plan)?.say_sealed(entry, &openings)?;
         let committed = self.store.commit(change).await?;
         Ok((plan, committed.receipts))
     }

@@ -129,6 +129,12 @@ impl Broker {
         self.providers.keys()
     }
 
+    /// Whether every configured provider is simulated, as they describe themselves.
+    #[must_use]
+    pub fn all_simulated(&self) -> bool {
+        self.providers.values().all(|provider| provider.describe().simulated)
+    }
+
     /// The settings in force.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -142,7 +148,8 @@ impl Broker {
     }
 
     /// Bits for a new id: the time in milliseconds, then chance, so that ids sort by when they were made.
-    pub(crate) fn fresh_bits(&self) -> u128 {
+    #[must_use]
+    pub fn fresh_bits(&self) -> u128 {
         let milliseconds = u128::try_from(self.environment.now().as_millisecond()).unwrap_or(0);
         ((milliseconds & 0xffff_ffff_ffff) << 80) | (self.environment.draw() >> 48)
     }

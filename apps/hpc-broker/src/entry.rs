@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::evidence::Evidence;
 use crate::records::{IntentRecord, LeaseRecord, PlanRecord};
+use crate::sealed::Openings;
 
 /// Builds entries that carry the installation's marks.
 #[derive(Clone, Debug)]
@@ -31,6 +32,7 @@ impl Scribe {
     pub(crate) fn planned(
         &self,
         record: &PlanRecord,
+        openings: &Openings,
         evidence: &Evidence,
         spends: Option<&Evidence>,
     ) -> Entry {
@@ -56,9 +58,12 @@ impl Scribe {
         let matched = record.decision.rules.iter().filter(|line| line.result == "matched").take(32);
         let rules: Vec<String> = matched.map(|line| format!("{} {}", line.effect, line.rule)).collect();
         say(&mut entry, "rules", &rules.join(", "));
-        if let Ok(request) = serde_json::to_string(&record.request) {
-            say(&mut entry, "request", &request);
+        // What a person wrote is committed to beside this, and not stored.
+        if let Ok(Value::Object(mut request)) = serde_json::to_value(&record.request) {
+            request.retain(|field, _| !["name", "purpose", "labels"].contains(&field.as_str()));
+            say(&mut entry, "request", &Value::Object(request).to_string());
         }
+        openings.put(&mut entry);
         evidence.put(&mut entry);
         if let Some(spends) = spends {
             spends.put_beside(&mut entry, "budget");

@@ -151,7 +151,13 @@ impl Broker {
             None => say(&mut entry, "reason", &error.message().chars().take(512).collect::<String>()),
         }
         match self.store.commit_even_unaudited(Change::new().say(entry)).await {
-            Ok(_) => error,
+            // An error has no room for a proof: it names the entry, and the log proves it to whoever may read it.
+            Ok(committed) => match committed.receipts.first() {
+                Some(receipt) => error
+                    .with("audit_index", receipt.index)
+                    .with("audit_leaf_hash", receipt.leaf_hash.to_base64()),
+                None => error,
+            },
             Err(failure) => {
                 let failure = HpcError::from(failure);
                 error.with("unrecorded", failure.message())

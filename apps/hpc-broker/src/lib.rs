@@ -25,6 +25,7 @@ mod reconcile;
 mod records;
 mod refusals;
 mod release;
+mod sealed;
 mod shadow;
 mod store;
 
@@ -42,6 +43,7 @@ pub use records::{
 };
 pub use refusals::{REFUSAL_EVERY_MS, REFUSALS_AT_ONCE};
 pub use release::ReleasedLease;
+pub use sealed::Openings;
 pub use shadow::{Answer, DIFFERENCES_MAX, Difference, ShadowReport};
 
 /// A serde name as text: `kebab-case` of a unit variant.

@@ -82,6 +82,7 @@ impl Broker {
         request: ResourceRequest,
         once: Option<Key>,
     ) -> Result<(PlanRecord, Vec<Receipt>), HpcError> {
+        self.store.check_audited().await?;
         let now = self.environment.now();
         let standing = self.standing();
         let (team, spends) = self.paying_team(&standing, caller, &request, now).await?;
@@ -121,10 +122,12 @@ impl Broker {
         if let Some(once) = once {
             change = change.expect_absent(once.clone()).put(once, &record.plan.id)?;
         }
+        let openings = self.seal_request(&record.request)?;
+        let entry = self.scribe.planned(&record, &openings, &judged.evidence(), spends.as_ref());
         let change = change
             .put(key("plan", record.plan.id.as_str())?, &record)?
             .put(key("request", request_id.as_str())?, &story)?
-            .say(self.scribe.planned(&record, &judged.evidence(), spends.as_ref()));
+            .say_sealed(entry, &openings)?;
         let committed = self.store.commit(change).await?;
         Ok((record, committed.receipts))
     }

@@ -115,13 +115,14 @@ impl Broker {
             }
             intent.instances = found;
         }
+        let mut receipts = Vec::new();
         if intent.state != IntentState::Releasing {
             intent.state = IntentState::Releasing;
             intent.updated_at = self.environment.now();
             let change = Change::new()
                 .put(key("intent", intent.spec.intent.as_str())?, &intent)?
                 .say(self.scribe.intent(&intent, principal, "releasing", Outcome::Ok));
-            self.store.commit_even_unaudited(change).await?;
+            receipts.extend(self.store.commit_even_unaudited(change).await?.receipts);
         }
         for instance in intent.instances.iter().filter(|instance| instance.to.is_none()) {
             // A failure, or an answer that there is no such instance, is not the end: only what is observed is.
@@ -129,7 +130,9 @@ impl Broker {
         }
         let missing = self.refresh(port.as_ref(), &mut intent).await;
         self.note_missing(port.as_ref(), &mut intent.instances, &missing);
-        self.close_if_ended(intent, principal).await
+        let (intent, more) = self.close_if_ended(intent, principal).await?;
+        receipts.extend(more);
+        Ok((intent, receipts))
     }
 
     /// Takes over what the provider says of the intent's instances, and names those that it answers nothing about.

@@ -4,6 +4,7 @@
 //! its outbox copy is dropped with a later transaction. A crash in between loses nothing: [`Store::drain`] appends what
 //! is left, and appending is idempotent by entry id.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hpc_audit::{AuditLog, Entry, Receipt};
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::fail;
+use crate::sealed::Openings;
 
 /// Most outbox copies dropped with one transaction.
 const DROPS_PER_COMMIT_MAX: usize = 64;
@@ -64,6 +66,12 @@ impl Change {
         self.entries.push(entry);
         self
     }
+
+    /// Says an entry with commitments in it, and keeps what opens them.
+    pub(crate) fn say_sealed(self, entry: Entry, openings: &Openings) -> Result<Self, HpcError> {
+        let place = key("opening", entry.id.as_str())?;
+        self.say(entry).put(place, openings)
+    }
 }
 
 /// What a commit made.
@@ -90,7 +98,10 @@ impl From<CommitError> for HpcError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Conflict => Self::conflict("somebody else changed the same record; try again"),
-            CommitError::Unaudited(error, _) | CommitError::Failed(error) => error,
+            CommitError::Unaudited(error, _) => {
+                error.with("stored", "look before you repeat: the entry follows when the log can be written")
+            }
+            CommitError::Failed(error) => error,
         }
     }
 }
@@ -100,11 +111,13 @@ pub(crate) struct Store {
     audit: Arc<dyn AuditLog>,
     /// Outbox keys whose entries are in the audit log.
     appended: Mutex<Vec<Key>>,
+    /// Whether the log refused an entry that waits in the outbox since.
+    behind: AtomicBool,
 }
 
 impl Store {
     pub(crate) fn new(ledger: Arc<dyn Ledger>, audit: Arc<dyn AuditLog>) -> Self {
-        Self { ledger, audit, appended: Mutex::default() }
+        Self { ledger, audit, appended: Mutex::default(), behind: AtomicBool::new(false) }
     }
 
     pub(crate) fn audit(&self) -> &Arc<dyn AuditLog> {
@@ -167,6 +180,14 @@ impl Store {
         }
     }
 
+    /// Refuses what may be refused while the audit log does not take what waits for it: before anything is done.
+    ///
+    /// # Errors
+    /// `HPC-AUD-0001`, and ledger failures.
+    pub(crate) async fn check_audited(&self) -> Result<(), HpcError> {
+        if self.behind.load(Ordering::Acquire) { self.drain().await.map(drop) } else { Ok(()) }
+    }
+
     /// Makes the change durable, then appends its entries to the audit log.
     pub(crate) async fn commit(&self, change: Change) -> Result<Committed, CommitError> {
         let Change { mut transaction, entries } = change;
@@ -199,7 +220,10 @@ impl Store {
                 self.put_back(outbox);
                 Ok(Committed { receipts, revision })
             }
-            Err(error) => Err(CommitError::Unaudited(unwritable(error), revision)),
+            Err(error) => {
+                self.behind.store(true, Ordering::Release);
+                Err(CommitError::Unaudited(unwritable(error), revision))
+            }
         }
     }
 
@@ -230,12 +254,16 @@ impl Store {
                 waiting.push((key, entry));
             }
             if waiting.is_empty() {
+                self.behind.store(false, Ordering::Release);
                 return Ok(drained);
             }
             waiting.sort_by_key(|(_, entry)| entry.at);
             let (keys, entries): (Vec<Key>, Vec<Entry>) = waiting.into_iter().unzip();
             drained += entries.len();
-            self.audit.append(entries).await.map_err(unwritable)?;
+            if let Err(error) = self.audit.append(entries).await {
+                self.behind.store(true, Ordering::Release);
+                return Err(unwritable(error));
+            }
             self.put_back(keys);
         }
     }

@@ -42,6 +42,9 @@ pub(crate) struct Global {
     /// How long to wait for an answer, for example 10s [default: 30s; none for `request apply`]
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "TIME", value_parser = timeout)]
     pub(crate) timeout: Option<Duration>,
+    /// Keep the receipts of what is recorded: DIR/INDEX.tlog-proof for each, checked first
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR")]
+    pub(crate) receipts: Option<PathBuf>,
     /// Never ask a question; fail where one would be needed
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) no_input: bool,

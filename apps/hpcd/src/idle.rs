@@ -90,6 +90,7 @@ mod tests {
             policies: None,
             policy_key: None,
             catalog: None,
+            providers: None,
             story: "none".to_owned(),
             pace: Pace::Told,
             start: wall_now(),

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod nodes;
 pub mod people;
 pub mod policies;
+pub mod providers;
 pub mod world;
 
 mod idle;

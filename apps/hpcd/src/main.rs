@@ -85,6 +85,9 @@ struct DemoArgs {
 struct DevArgs {
     #[command(flatten)]
     world: WorldArgs,
+    /// Which providers to ask: a YAML, TOML or JSON file, instead of all simulated clouds.
+    #[arg(long, value_name = "FILE")]
+    providers: Option<PathBuf>,
     /// What goes wrong in the simulated clouds.
     #[arg(long, value_name = "STORY", default_value = "none", value_parser = hpc_provider_sim::STORIES)]
     fail: String,
@@ -175,6 +178,7 @@ async fn run_dev(args: DevArgs) -> Result<u8, HpcError> {
         policies,
         policy_key,
         catalog,
+        providers: args.providers,
         story: args.fail,
         pace: Pace::Wall,
         start: wall_now(),

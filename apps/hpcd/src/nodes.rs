@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hpc_audit::{AuditLog, Entry, Outcome};
+use hpc_audit::{AuditLog, Entry, Outcome, Receipt};
 use hpc_auth::ca::IssuedCertificate;
 use hpc_auth::join::{JoinError, JoinRecord, JoinToken, NodeName};
 use hpc_broker::Evidence;
@@ -33,6 +33,17 @@ struct NodeRecord {
     invited_by: String,
 }
 
+/// An invitation on its way to a node.
+#[derive(Debug)]
+pub struct Invited {
+    /// What the node shows once.
+    pub token: JoinToken,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// The entry about it.
+    pub receipts: Vec<Receipt>,
+}
+
 /// Invites nodes and lets them join, each token once.
 pub struct Nodes {
     ledger: Arc<dyn Ledger>,
@@ -53,12 +64,7 @@ impl Nodes {
     ///
     /// # Errors
     /// `HPC-USG-0011` for a life out of range; ledger and audit failures.
-    pub async fn invite(
-        &self,
-        by: &str,
-        node: NodeName,
-        life: Duration,
-    ) -> Result<(JoinToken, Timestamp), HpcError> {
+    pub async fn invite(&self, by: &str, node: NodeName, life: Duration) -> Result<Invited, HpcError> {
         self.invite_as(by, node, life, None).await
     }
 
@@ -72,7 +78,7 @@ impl Nodes {
         node: NodeName,
         life: Duration,
         permitted: &Evidence,
-    ) -> Result<(JoinToken, Timestamp), HpcError> {
+    ) -> Result<Invited, HpcError> {
         self.invite_as(by, node, life, Some(permitted)).await
     }
 
@@ -82,7 +88,7 @@ impl Nodes {
         node: NodeName,
         life: Duration,
         permitted: Option<&Evidence>,
-    ) -> Result<(JoinToken, Timestamp), HpcError> {
+    ) -> Result<Invited, HpcError> {
         let now = wall_now();
         let authority = self.identity.authority_sha256();
         let token = JoinToken::new(draw_32()?, node, self.identity.server_id().clone(), authority);
@@ -93,8 +99,8 @@ impl Nodes {
         let invitation = Invitation { record, by: by.to_owned() };
         let bytes = write(&invitation)?;
         self.ledger.commit(Transaction::new().expect_absent(&key).put(&key, bytes)).await.map_err(stored)?;
-        self.say(&invitation.record, by, "node.invited", now, permitted).await?;
-        Ok((token, expires_at))
+        let receipts = self.say(&invitation.record, by, "node.invited", now, permitted).await?;
+        Ok(Invited { token, expires_at, receipts })
     }
 
     /// Turns a token into a certificate. The token is spent, durably, before the certificate leaves; in the same commit it
@@ -108,7 +114,7 @@ impl Nodes {
         token: &JoinToken,
         node: &NodeName,
         csr: &[u8],
-    ) -> Result<IssuedCertificate, HpcError> {
+    ) -> Result<(IssuedCertificate, Vec<Receipt>), HpcError> {
         let now = wall_now();
         let refused = |error: JoinError| HpcError::coded(&codes::AUT_TOKEN_INVALID, error.to_string());
         let key = place(token)?;
@@ -145,8 +151,8 @@ impl Nodes {
             Err(error) => return Err(stored(error)),
         }
         let who = format!("node/{}", node.as_str());
-        self.say(&invitation.record, &who, "node.joined", now, None).await?;
-        Ok(issued)
+        let receipts = self.say(&invitation.record, &who, "node.joined", now, None).await?;
+        Ok((issued, receipts))
     }
 
     /// Who invited this node, if it has joined.
@@ -165,7 +171,7 @@ impl Nodes {
         action: &str,
         now: Timestamp,
         permitted: Option<&Evidence>,
-    ) -> Result<(), HpcError> {
+    ) -> Result<Vec<Receipt>, HpcError> {
         let id = format!("{action}.{}", record.token_hash().as_str());
         let mut entry =
             Entry::new(id, now, by, action, Outcome::Ok).subject("node", record.node().as_str()).dev(true);
@@ -174,8 +180,7 @@ impl Nodes {
         }
         self.audit.append(vec![entry]).await.map_err(|error| {
             HpcError::coded(&codes::AUD_NOT_WRITABLE, format!("the audit log cannot be written: {error}"))
-        })?;
-        Ok(())
+        })
     }
 }
 

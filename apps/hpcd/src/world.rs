@@ -30,6 +30,7 @@ use crate::nodes::Nodes;
 use crate::policies::keeper::{Keeper, Start};
 use crate::policies::kept::Kept;
 use crate::policies::{Loaded, Source};
+use crate::providers;
 
 /// Seed of a world that names none.
 pub const SEED_DEFAULT: u64 = 42;
@@ -51,6 +52,8 @@ pub struct WorldOptions {
     pub policy_key: Option<PathBuf>,
     /// Catalog of `sim-aws`; the built-in one if `None`.
     pub catalog: Option<PathBuf>,
+    /// Which providers there are, in a file; all simulated clouds if `None`.
+    pub providers: Option<PathBuf>,
     /// The story that the simulated clouds tell, one of `hpc_provider_sim::STORIES`.
     pub story: String,
     /// How time passes.
@@ -156,7 +159,7 @@ impl World {
             Arc::new(loaded.set.clone()),
             environment.clone(),
         )
-        .providers(limits::bounded(sim.providers()))
+        .providers(limits::bounded(providers::compose(options.providers.as_deref(), &sim)?))
         .settings(Settings { owner: format!("hpcd-{}", data.seed()), dev: true, ..Settings::default() })
         .build()
         .await?;
@@ -230,6 +233,11 @@ impl World {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Bits for the id of a decision that no other has: the time in milliseconds, then chance.
+    pub(crate) fn fresh_decision(&self) -> u128 {
+        self.broker.fresh_bits()
+    }
+
     /// The world's time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -268,7 +276,7 @@ impl World {
         Info {
             version: env!("CARGO_PKG_VERSION"),
             dev: true,
-            simulated: true,
+            simulated: self.broker.all_simulated(),
             now: self.now(),
             you: you.to_owned(),
             providers: self.broker.providers().map(ToString::to_string).collect(),

@@ -21,17 +21,19 @@ pub(super) const PROMISE: Promise = Promise {
 
 /// Entries of one append: what a commit of the broker brings, several requests together.
 const PER_CALL: usize = 16;
+/// Bytes of an encoded entry.
+const ENTRY_BYTES: usize = 256;
 /// Callers that wait at the same time.
 const CALLERS: usize = 32;
 
 fn run(bench: &Bench) -> Result<Report> {
-    let entries = bench.size(400_000, 640);
+    let entries = bench.size(1_000_000, 640);
     let runtime = bench.runtime()?;
     let (samples, time) = runtime.block_on(append(bench, entries, PER_CALL, CALLERS))?;
     let ours = rate(entries, time);
-    let (single, single_time) = runtime.block_on(append(bench, entries / 8, 1, 512))?;
     let bare = bare(bench, entries)?;
     let theirs = rate(entries, bare.1);
+    let (single, single_time) = runtime.block_on(append(bench, entries / 8, 1, 512))?;
     Ok(Report::new()
         .measured("entries_per_s", count(ours))
         .measured("p99", show(samples.p99()))
@@ -41,8 +43,18 @@ fn run(bench: &Bench) -> Result<Report> {
         .goal("entries_per_s>=100k", ours >= 100_000.0)
         .goal("p99<5ms", samples.p99() < Duration::from_millis(5))
         .note(format!(
-            "{CALLERS} callers, {PER_CALL} entries a call, p50 {}; the rival writes as many entries in one go",
-            show(samples.p50())
+            "{CALLERS} callers, {PER_CALL} entries of {ENTRY_BYTES} bytes a call: p50 {}, p99 {}, p99.9 {}, worst {}",
+            show(samples.p50()),
+            show(samples.p99()),
+            show(samples.percentile(99.9)),
+            show(samples.percentile(100.0))
+        ))
+        .note(format!(
+            "bare write and fdatasync of as many in one go: p50 {}, p99 {}, p99.9 {}, worst {}",
+            show(bare.0.p50()),
+            show(bare.0.p99()),
+            show(bare.0.percentile(99.9)),
+            show(bare.0.percentile(100.0))
         ))
         .note(format!(
             "512 callers, one entry a call: {} a second, p50 {}, p99 {}",
@@ -61,7 +73,11 @@ async fn append(
     let config = Config::new("bench.audit");
     let log = Arc::new(FileAuditLog::open(&bench.folder()?, KeyPair::from_seed([1; 32]), config)?);
     let calls: Vec<Vec<Entry>> = (0..entries / per_call)
-        .map(|call| (call * per_call..(call + 1) * per_call).map(fixtures::entry).collect())
+        .map(|call| {
+            (call * per_call..(call + 1) * per_call)
+                .map(|number| fixtures::entry_of(number, ENTRY_BYTES))
+                .collect()
+        })
         .collect::<Result<_>>()?;
     let shared = Arc::clone(&log);
     let (receipts, samples, time) = each(calls, callers, move |entries| {
@@ -82,8 +98,8 @@ fn bare(bench: &Bench, entries: usize) -> Result<(Samples, Duration)> {
     let mut file = std::fs::File::create(bench.folder()?.join("bare"))?;
     let bytes: Vec<Vec<u8>> = (0..entries / group)
         .map(|first| {
-            let group =
-                (first * group..(first + 1) * group).map(|number| Ok(fixtures::entry(number)?.encode()?));
+            let group = (first * group..(first + 1) * group)
+                .map(|number| Ok(fixtures::entry_of(number, ENTRY_BYTES)?.encode()?));
             Ok(group.collect::<Result<Vec<_>>>()?.concat())
         })
         .collect::<Result<_>>()?;

@@ -2,6 +2,7 @@
 
 mod apply_journaled;
 mod audit_append_durable;
+mod audit_memory;
 #[cfg(feature = "rivals")]
 mod cedar;
 mod demo_time;
@@ -23,6 +24,7 @@ mod tsdb_bytes_per_point;
 mod tsdb_ingest;
 mod tsdb_query_1h_1000_series;
 mod unary_grpc;
+mod verify_batch;
 
 use crate::Result;
 use crate::harness::{Bench, Report};
@@ -43,8 +45,10 @@ pub const ALL: &[Promise] = &[
     policy_load_10k::PROMISE,
     policy_scale::PROMISE,
     audit_append_durable::PROMISE,
+    audit_memory::PROMISE,
     merkle_build_1m::PROMISE,
     inclusion_proof::PROMISE,
+    verify_batch::PROMISE,
     seal_open_4k::PROMISE,
     mtls_handshakes::PROMISE,
     issue_certificates::PROMISE,

@@ -7,7 +7,7 @@ use std::fmt;
 use crate::CryptoError;
 use crate::hashing::Hash;
 use crate::merkle::LEAVES_MAX;
-use crate::note::{NoteSigner, SignedNote, VerifierKey};
+use crate::note::{NoteSignature, NoteSigner, SignedNote, VerifierKey};
 
 /// What a log says of itself at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,11 +85,37 @@ impl SignedCheckpoint {
     /// # Errors
     /// What is wrong with note, signature or checkpoint; [`CryptoError::WrongOrigin`] for another log's.
     pub fn open(note: &[u8], key: &VerifierKey) -> Result<Self, CryptoError> {
-        let note = SignedNote::parse(note)?;
+        Self::of_note(SignedNote::parse(note)?, key)
+    }
+
+    pub(crate) fn of_note(note: SignedNote, key: &VerifierKey) -> Result<Self, CryptoError> {
         note.verify(std::slice::from_ref(key))?;
         let checkpoint = Checkpoint::parse(note.text())?;
         check_origin(&checkpoint, key)?;
         Ok(Self { checkpoint, note })
+    }
+
+    /// Checks a note as the checkpoint of any of the logs with `keys`: one of those named as its origin signed it.
+    /// Returns that key too.
+    ///
+    /// # Errors
+    /// What is wrong with checkpoint or signature; [`CryptoError::UnknownLog`] when no key is named as the origin.
+    pub fn of_any(note: SignedNote, keys: &[VerifierKey]) -> Result<(Self, &VerifierKey), CryptoError> {
+        Self::of_any_by(note, keys.iter())
+    }
+
+    pub(crate) fn of_any_by<'k>(
+        note: SignedNote,
+        keys: impl Iterator<Item = &'k VerifierKey> + Clone,
+    ) -> Result<(Self, &'k VerifierKey), CryptoError> {
+        let checkpoint = Checkpoint::parse(note.text())?;
+        let of_origin = keys.filter(|key| key.name() == checkpoint.origin);
+        if of_origin.clone().next().is_none() {
+            return Err(CryptoError::UnknownLog { origin: checkpoint.origin });
+        }
+        let signers = note.verify_by(of_origin)?;
+        let key = signers.first().ok_or(CryptoError::NoTrustedSignature)?;
+        Ok((Self { checkpoint, note }, key))
     }
 
     /// What the log said.
@@ -100,6 +126,26 @@ impl SignedCheckpoint {
     /// The note with all its signatures.
     pub const fn note(&self) -> &SignedNote {
         &self.note
+    }
+
+    /// Adds a signature line of whatever type, unchecked, as [`SignedNote::push`] does. A witness's reply is added by
+    /// [`crate::cosignature::add_reply`], which checks it.
+    ///
+    /// # Errors
+    /// [`CryptoError::InvalidNote`] when the note is full.
+    pub fn push(&mut self, line: NoteSignature) -> Result<(), CryptoError> {
+        self.note.push(line)
+    }
+
+    /// Leaves only the signature lines of `keys`.
+    pub(crate) fn keep_lines_of(&mut self, keys: &[VerifierKey]) {
+        self.note.remove(|line| !keys.iter().any(|key| key.name() == line.name() && key.id() == line.id()));
+    }
+
+    /// The same text under other signatures, of which the log's must be one.
+    pub(crate) fn replace_note(&mut self, note: SignedNote) {
+        debug_assert_eq!(self.note.text(), note.text());
+        self.note = note;
     }
 }
 

@@ -106,6 +106,12 @@ pub enum CryptoError {
         /// The key's name.
         name: String,
     },
+    /// A cosignature later than the format can say.
+    #[error("the time {time_s} of a cosignature is over 2^63 - 1 seconds")]
+    TimeOutOfRange {
+        /// POSIX seconds.
+        time_s: u64,
+    },
     /// A checkpoint that cannot be read.
     #[error("not a checkpoint: {reason}")]
     InvalidCheckpoint {
@@ -119,6 +125,41 @@ pub enum CryptoError {
         got: String,
         /// Origin that the key stands for.
         want: String,
+    },
+    /// A checkpoint of a log whose key the caller does not have.
+    #[error(
+        "no key is known for the log `{}`: add its verifier key to the logs that are trusted",
+        shown(origin)
+    )]
+    UnknownLog {
+        /// Origin in the checkpoint.
+        origin: String,
+    },
+    /// A C2SP policy that cannot be read.
+    #[error("line {line} of the policy: {reason}")]
+    InvalidTlogPolicy {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A checkpoint without the cosignatures that a policy asks for.
+    #[error("too few witnesses cosigned the checkpoint: {missing}")]
+    QuorumMissed {
+        /// What is missing.
+        missing: String,
+    },
+    /// A request to a witness that cannot be read.
+    #[error("not an add-checkpoint request: {reason}")]
+    InvalidAddCheckpoint {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Evidence of a split view that cannot be read or shows none.
+    #[error("no evidence of a split view: {reason}")]
+    InvalidSplitView {
+        /// What is wrong with it.
+        reason: &'static str,
     },
     /// A tile or entry bundle that cannot be what it says.
     #[error("not a tile: {reason}")]
@@ -138,4 +179,9 @@ pub enum CryptoError {
         /// What is wrong with it.
         reason: &'static str,
     },
+}
+
+/// The beginning of a foreign text, for a message. Control characters could speak to a terminal and are replaced.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().take(64).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

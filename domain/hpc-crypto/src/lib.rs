@@ -22,17 +22,22 @@
 //! - [`hashing`]: BLAKE3 (plain, keyed, derived, streaming) and SHA-256.
 //! - [`merkle`]: trees over a hash [`merkle::Profile`], inclusion, consistency and subtree proofs, the compact range.
 //! - [`note`]: C2SP signed notes and verifier keys. [`checkpoint`]: C2SP log checkpoints.
+//! - [`cosignature`]: what witnesses sign. [`witness`]: when one signs, and what two checkpoints say of a log.
+//! - [`tlog_policy`]: which logs and witnesses a verifier trusts, and whether a checkpoint has its quorum.
 //! - [`tile`]: C2SP tile paths, which tiles a proof needs, entry bundles. [`tlog_proof`]: one proof as text.
 //!
 //! There are no optional features.
 
 pub mod checkpoint;
+pub mod cosignature;
 mod error;
 pub mod hashing;
 pub mod merkle;
 pub mod note;
 pub mod signing;
 pub mod tile;
+pub mod tlog_policy;
 pub mod tlog_proof;
+pub mod witness;
 
 pub use error::CryptoError;

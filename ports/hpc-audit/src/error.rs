@@ -13,7 +13,7 @@ pub enum AuditError {
         source: EntryError,
     },
     /// More entries or bytes than one call may carry; nothing was recorded.
-    #[error("one append takes at most {max} {what}, got {got}: split it")]
+    #[error("one call takes at most {max} {what}, got {got}: split it")]
     TooMuch {
         /// What there is too much of.
         what: &'static str,

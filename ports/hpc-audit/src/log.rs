@@ -3,9 +3,8 @@ use hpc_crypto::checkpoint::SignedCheckpoint;
 use hpc_crypto::hashing::Hash;
 use hpc_crypto::merkle::{ConsistencyProof, InclusionProof, Profile};
 use hpc_crypto::note::VerifierKey;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{AuditError, Entry, Search, SearchPage};
+use crate::{AuditError, Entry, Receipt, Search, SearchPage};
 
 /// The hash profile of every audit log: the one that outside verifiers know.
 pub const PROFILE: Profile = Profile::Rfc6962Sha256;
@@ -40,6 +39,17 @@ pub trait AuditLog: Send + Sync {
     /// [`AuditError::Unwritable`] and what the backend says.
     async fn checkpoint(&self) -> Result<SignedCheckpoint, AuditError>;
 
+    /// A checkpoint over every entry acknowledged before the call, signed by the log and not published: what a receipt
+    /// is proved under. It writes nothing, and works on a log that can be read but not written.
+    ///
+    /// The size never goes back, and a head is consistent with every checkpoint and every other head of the log, before
+    /// and after, also when the log is opened again. That needs no publication: an entry is durable before it is
+    /// acknowledged and opening keeps every such entry, so the root of any acknowledged size can never become another.
+    ///
+    /// # Errors
+    /// What the backend says.
+    async fn head(&self) -> Result<SignedCheckpoint, AuditError>;
+
     /// Up to `limit` entries beginning at index `start`; fewer at the end of the log, none at its size.
     ///
     /// # Errors
@@ -58,7 +68,10 @@ pub trait AuditLog: Send + Sync {
     /// [`AuditError::OutOfRange`] and what the backend says.
     async fn consistency(&self, old: u64, new: u64) -> Result<ConsistencyProof, AuditError>;
 
-    /// The entries that fit, in order of their index, and the range that was looked at.
+    /// The entries that fit, in order of their index, and the range that they are an answer for.
+    ///
+    /// The range begins behind `after` and ends at the size of the log, or behind the last hit when there are `limit`,
+    /// or where [`crate::SEARCH_SCAN_MAX`] entries were read.
     ///
     /// # Errors
     /// [`AuditError::OutOfRange`] for a limit not in 1 to [`crate::SEARCH_LIMIT_MAX`], and what the backend says.
@@ -71,26 +84,6 @@ pub trait AuditLog: Send + Sync {
     fn verifier_key(&self) -> VerifierKey;
 }
 
-/// What the log answers for one entry: where it is, and its hash.
-///
-/// Together with an inclusion proof and a checkpoint of at least `size_at_least` it is proof.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// The log's origin.
-    pub log: String,
-    /// The entry's idempotency id.
-    pub id: String,
-    /// The entry's index.
-    pub index: u64,
-    /// The hash of the recorded entry; Base64 in text.
-    #[serde(serialize_with = "write_hash", deserialize_with = "read_hash")]
-    pub leaf_hash: Hash,
-    /// The least size of a log that contains the entry.
-    pub size_at_least: u64,
-    /// Whether the entry was already there and this append added nothing.
-    pub repeated: bool,
-}
-
 /// An entry as the log has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
@@ -100,13 +93,4 @@ pub struct Recorded {
     pub leaf_hash: Hash,
     /// The entry.
     pub entry: Entry,
-}
-
-fn write_hash<S: Serializer>(hash: &Hash, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&hash.to_base64())
-}
-
-fn read_hash<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Hash, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Hash::from_base64(&text).map_err(serde::de::Error::custom)
 }

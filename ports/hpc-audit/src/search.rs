@@ -6,7 +6,10 @@ use crate::{AuditError, Entry, Outcome, Recorded};
 
 /// The most hits of one page.
 pub const SEARCH_LIMIT_MAX: usize = 1000;
-/// The most entries that one call looks at; a page may therefore be short or empty without being complete.
+/// The most entries that one call reads; a page may therefore be short or empty without being complete.
+///
+/// Entries of which a log knows without reading them that they do not fit are not counted: with an index, a search for
+/// something rare covers the whole log in one call.
 pub const SEARCH_SCAN_MAX: u64 = 65_536;
 
 /// What to look for; every given condition must hold.
@@ -61,7 +64,7 @@ impl Search {
             && self.until.is_none_or(|until| entry.at < until)
     }
 
-    /// The indices that a call on a log of `size` entries looks at, at most [`SEARCH_SCAN_MAX`] of them.
+    /// The indices that a search in a log of `size` entries is about: everything behind [`Search::after`].
     ///
     /// # Errors
     /// [`AuditError::OutOfRange`] when the limit is not in 1 to [`SEARCH_LIMIT_MAX`].
@@ -75,7 +78,7 @@ impl Search {
             });
         }
         let start = self.after.map_or(0, |after| after.saturating_add(1)).min(size);
-        Ok(start..size.min(start.saturating_add(SEARCH_SCAN_MAX)))
+        Ok(start..size)
     }
 }
 
@@ -84,9 +87,9 @@ impl Search {
 pub struct SearchPage {
     /// The hits, by index.
     pub hits: Vec<Recorded>,
-    /// The indices that were looked at: there are no other hits among them.
+    /// The indices that this is an answer for: there are no other hits among them.
     pub covered: Range<u64>,
-    /// Whether everything up to the size of the log at the call was looked at.
+    /// Whether they go up to the size of the log at the call.
     pub complete: bool,
 }
 

@@ -1,7 +1,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::control::v1::Document;
+use crate::control::v1::{Document, Receipt, RecordedDocument};
 
 /// Largest document that is written or read: 4 MiB, the usual limit of a gRPC message.
 pub const DOCUMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -79,5 +79,19 @@ impl Document {
             line: error.line(),
             column: error.column(),
         })
+    }
+}
+
+impl RecordedDocument {
+    /// A document with the proof of what was recorded on the way to it.
+    #[must_use]
+    pub fn new(document: Document, receipts: Vec<Receipt>) -> Self {
+        Self { schema: document.schema, json: document.json, receipts }
+    }
+
+    /// The document, and the proof.
+    #[must_use]
+    pub fn into_parts(self) -> (Document, Vec<Receipt>) {
+        (Document { schema: self.schema, json: self.json }, self.receipts)
     }
 }

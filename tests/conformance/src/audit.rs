@@ -12,8 +12,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hpc_audit::{
-    APPEND_ENTRIES_MAX, AuditError, AuditLog, Checkpoint, ENTRIES_LIMIT_MAX, Entry, Outcome,
-    SEARCH_LIMIT_MAX, Search, SignedCheckpoint, export, verify_bundle,
+    APPEND_ENTRIES_MAX, AuditError, AuditLog, Checkpoint, ENTRIES_LIMIT_MAX, Entry, Outcome, Receipt,
+    ReceiptError, SEARCH_LIMIT_MAX, Search, SignedCheckpoint, TlogPolicy, export, prove, verify_bundle,
+    verify_receipt, verify_receipt_with,
 };
 use jiff::Timestamp;
 
@@ -39,6 +40,10 @@ macro_rules! audit_log {
                 an_empty_log_has_a_checkpoint,
                 a_checkpoint_covers_every_acknowledged_entry,
                 checkpoints_never_go_back_and_are_consistent,
+                a_head_covers_every_acknowledged_entry,
+                heads_never_go_back_and_are_consistent_with_checkpoints,
+                receipts_are_proved_under_one_head,
+                receipts_out_of_range_are_not_proved,
                 entries_come_back_as_they_were_appended,
                 entries_out_of_range_are_refused,
                 every_inclusion_at_every_size_holds,
@@ -46,6 +51,8 @@ macro_rules! audit_log {
                 proofs_out_of_range_are_refused,
                 search_finds_by_every_condition,
                 search_says_what_it_covered,
+                search_finds_what_is_far_apart,
+                search_passes_over_no_hit,
                 search_limits_are_refused,
                 an_export_holds,
                 an_export_out_of_range_is_refused,
@@ -250,6 +257,90 @@ pub async fn checkpoints_never_go_back_and_are_consistent(log: &Log) {
     writer.await.unwrap();
 }
 
+/// A head covers every entry acknowledged before, from the empty log on, and the log's key signed it.
+pub async fn a_head_covers_every_acknowledged_entry(log: &Log) {
+    assert_eq!(log.head().await.unwrap().checkpoint().root, hpc_audit::PROFILE.empty_root());
+    for size in 1..=20 {
+        log.append(vec![entry(size)]).await.unwrap();
+        let signed = log.head().await.unwrap();
+        assert_eq!(signed.checkpoint().size, size as u64);
+        assert_eq!(signed.checkpoint().root, root_at(log, size as u64).await);
+        assert_eq!(
+            SignedCheckpoint::open(signed.to_string().as_bytes(), &log.verifier_key()),
+            Ok(signed.clone())
+        );
+        assert_eq!(log.head().await, Ok(signed));
+    }
+}
+
+/// Sizes of heads and checkpoints in the order they were asked for never fall, and any two are consistent.
+pub async fn heads_never_go_back_and_are_consistent_with_checkpoints(log: &Log) {
+    let writer = {
+        let log = Arc::clone(log);
+        tokio::spawn(async move {
+            for n in 0..100 {
+                log.append(vec![entry(n)]).await.unwrap();
+            }
+        })
+    };
+    let mut seen: Vec<Checkpoint> = Vec::new();
+    while seen.last().is_none_or(|last| last.size < 100) {
+        let next = if seen.len() % 3 == 2 { log.checkpoint().await } else { log.head().await };
+        let next = next.unwrap().checkpoint().clone();
+        assert!(seen.last().is_none_or(|last| next.size >= last.size));
+        seen.push(next);
+        tokio::task::yield_now().await;
+    }
+    writer.await.unwrap();
+    seen.retain(|checkpoint| checkpoint.size > 0);
+    seen.dedup();
+    for (position, old) in seen.iter().enumerate() {
+        for new in &seen[position..] {
+            let proof = log.consistency(old.size, new.size).await.unwrap();
+            assert_eq!(proof.verify(&old.root, &new.root), Ok(()), "{old} {new}");
+        }
+    }
+}
+
+/// Proofs of receipts hold for their entries and no others, all under one head.
+pub async fn receipts_are_proved_under_one_head(log: &Log) {
+    fill(log, 300).await;
+    let receipts = log.append((300..310).map(entry).collect()).await.unwrap();
+    let key = log.verifier_key();
+    let indices: Vec<u64> = receipts.iter().map(|receipt| receipt.index).chain([0, 255, 256]).collect();
+    let proofs = prove(&**log, &indices).await.unwrap();
+    assert_eq!(proofs.len(), indices.len());
+    for (receipt, proof) in receipts.iter().zip(&proofs) {
+        assert_eq!(receipt.check(proof, &key).unwrap().checkpoint().size, 310);
+        let other = Receipt { index: receipt.index + 1, ..receipt.clone() };
+        assert!(matches!(other.check(proof, &key), Err(ReceiptError::OtherIndex { .. })));
+        let other = Receipt { log: "other".into(), ..receipt.clone() };
+        assert!(matches!(other.check(proof, &key), Err(ReceiptError::OtherLog { .. })));
+    }
+    for (index, proof) in indices.iter().zip(&proofs) {
+        let bytes = entry(*index as i64).encode().unwrap();
+        let (proved, head) = verify_receipt(&Entry::leaf_hash(&bytes), proof, &key).unwrap();
+        assert_eq!((proved, head.checkpoint().size), (*index, 310));
+        // The same under a policy of logs that asks for no witness; another log's policy takes nothing.
+        let policy: TlogPolicy = format!("log {key}\nquorum none\n").parse().unwrap();
+        let (proved, _) = verify_receipt_with(&Entry::leaf_hash(&bytes), proof, &policy, None).unwrap();
+        assert_eq!(proved, *index);
+        let nobody: TlogPolicy = "quorum none\n".parse().unwrap();
+        assert!(verify_receipt_with(&Entry::leaf_hash(&bytes), proof, &nobody, None).is_err());
+        assert!(verify_receipt(&Entry::leaf_hash(&[bytes, vec![0]].concat()), proof, &key).is_err());
+    }
+}
+
+/// What the log does not have is not proved.
+pub async fn receipts_out_of_range_are_not_proved(log: &Log) {
+    assert_eq!(prove(&**log, &[]).await, Ok(vec![]));
+    fill(log, 3).await;
+    assert!(matches!(prove(&**log, &[0, 3]).await, Err(AuditError::OutOfRange { .. })));
+    let many = vec![0; APPEND_ENTRIES_MAX + 1];
+    assert!(matches!(prove(&**log, &many).await, Err(AuditError::TooMuch { .. })));
+    assert_eq!(prove(&**log, &many[1..]).await.unwrap().len(), APPEND_ENTRIES_MAX);
+}
+
 /// Entries come back whole, in order, and pages end with the log.
 pub async fn entries_come_back_as_they_were_appended(log: &Log) {
     fill(log, 600).await;
@@ -369,6 +460,108 @@ pub async fn search_says_what_it_covered(log: &Log) {
     assert_eq!((found, covered), ((50..300).collect(), 300));
     search.after = Some(u64::MAX);
     assert!(log.search(&search).await.unwrap().complete);
+}
+
+/// Hits far apart are all found, from every place where a search can go on.
+pub async fn search_finds_what_is_far_apart(log: &Log) {
+    const COUNT: i64 = 2600;
+    let rare = [0, 255, 256, 1023, 2304, 2599];
+    let entries: Vec<Entry> = (0..COUNT)
+        .map(|n| {
+            let mut entry = entry(n);
+            if rare.contains(&n) {
+                entry.principal = "carol".into();
+                entry.action = "policy.bundle.loaded".into();
+                entry.outcome = Outcome::Unknown;
+                entry.subjects.insert("plan".into(), "pln_rare".into());
+            }
+            entry
+        })
+        .collect();
+    for chunk in entries.chunks(1000) {
+        log.append(chunk.to_vec()).await.unwrap();
+    }
+    log.checkpoint().await.unwrap();
+    let all = Search { limit: 2, ..Search::default() };
+    for search in [
+        Search { principal: Some("carol".into()), ..all.clone() },
+        Search { action: Some("policy.bundle.loaded".into()), ..all.clone() },
+        Search { action: Some("policy.bundle.*".into()), ..all.clone() },
+        Search { action: Some("policy.*".into()), ..all.clone() },
+        Search { subject: Some("pln_rare".into()), ..all.clone() },
+        Search { outcome: Some(Outcome::Unknown), ..all.clone() },
+        Search { principal: Some("carol".into()), until: Some(at(COUNT)), ..all },
+    ] {
+        for begin in [-1, 0, 254, 256, 1022, 2598, 2599] {
+            let search = Search { after: u64::try_from(begin).ok(), ..search.clone() };
+            let expected: Vec<u64> = rare.iter().filter(|n| **n > begin).map(|n| *n as u64).collect();
+            assert_eq!(every_hit(log, search.clone()).await, expected, "{search:?}");
+        }
+    }
+}
+
+/// The hits of a search and of all that go on after it, which together cover everything behind `after` once.
+async fn every_hit(log: &Log, mut search: Search) -> Vec<u64> {
+    let mut found = Vec::new();
+    let mut covered = search.after.map_or(0, |after| after + 1).min(log.size());
+    loop {
+        let page = log.search(&search).await.unwrap();
+        assert_eq!(page.covered.start, covered);
+        covered = page.covered.end;
+        found.extend(page.hits.iter().map(|hit| hit.index));
+        match page.next_after() {
+            Some(after) => search.after = Some(after),
+            None => break,
+        }
+    }
+    assert_eq!(covered, log.size());
+    found
+}
+
+/// Whatever is asked for, the hits are those of reading every entry.
+pub async fn search_passes_over_no_hit(log: &Log) {
+    const COUNT: usize = 1500;
+    let mut chance = 0x5eed_u64;
+    let mut draw = |below: u64| {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (chance >> 33) % below
+    };
+    const ACTIONS: [&str; 6] =
+        ["lease", "lease.active", "lease.active.again", "leases.active", "request.planned", "request.denied"];
+    const OUTCOMES: [Outcome; 4] = [Outcome::Ok, Outcome::Denied, Outcome::Failed, Outcome::Unknown];
+    let mut entries = Vec::new();
+    for n in 0..COUNT {
+        // Moments are not in order, and names come in stretches, so that neighbours differ from those far away.
+        let moment = at(n as i64 / 2 + draw(40) as i64 - 20);
+        let principal = format!("user-{}", n as u64 / 100 + draw(3));
+        let action = ACTIONS[draw(6) as usize];
+        let outcome = if draw(50) == 0 { OUTCOMES[draw(4) as usize] } else { Outcome::Ok };
+        let mut entry = Entry::new(format!("id-{n}"), moment, principal, action, outcome);
+        for kind in ["lease", "plan", "node"].into_iter().take(draw(4) as usize) {
+            entry = entry.subject(kind, format!("{kind}_{}", n as u64 / 20 + draw(10)));
+        }
+        entries.push(entry);
+    }
+    for chunk in entries.chunks(700) {
+        log.append(chunk.to_vec()).await.unwrap();
+        log.checkpoint().await.unwrap();
+    }
+    let wanted_actions =
+        ["lease.*", "lease.active.*", "leases.*", "request.*", "lease.active", "lease", "le*", "*"];
+    for _ in 0..60 {
+        let mut search = Search { limit: SEARCH_LIMIT_MAX, ..Search::default() };
+        search.principal = (draw(3) == 0).then(|| format!("user-{}", draw(20)));
+        search.action = (draw(3) == 0).then(|| wanted_actions[draw(8) as usize].to_owned());
+        search.subject = (draw(3) == 0).then(|| format!("plan_{}", draw(90)));
+        search.outcome = (draw(3) == 0).then(|| OUTCOMES[draw(4) as usize]);
+        search.from = (draw(3) == 0).then(|| at(draw(800) as i64));
+        search.until = (draw(3) == 0).then(|| at(draw(800) as i64));
+        search.after = (draw(3) == 0).then(|| draw(COUNT as u64));
+        let first = search.after.map_or(0, |after| after + 1);
+        let expected: Vec<u64> =
+            (first..COUNT as u64).filter(|n| search.matches(&entries[*n as usize])).collect();
+        assert_eq!(every_hit(log, search.clone()).await, expected, "{search:?}");
+    }
 }
 
 /// A search without a sensible limit is refused.

@@ -10,5 +10,6 @@
 mod contract;
 mod flips;
 mod folders;
+mod foreign;
 mod kills;
 mod world;

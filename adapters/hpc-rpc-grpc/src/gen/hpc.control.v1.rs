@@ -2024,7 +2024,7 @@ pub mod policy_service_client {
                 ::hpc_types::control::v1::ReloadPolicyRequest,
             >,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         > {
             self.inner
@@ -2051,7 +2051,7 @@ pub mod policy_service_client {
                 ::hpc_types::control::v1::SetCandidateRequest,
             >,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         > {
             self.inner
@@ -2107,7 +2107,7 @@ pub mod policy_service_client {
                 ::hpc_types::control::v1::ClearCandidateRequest,
             >,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         > {
             self.inner
@@ -2134,7 +2134,7 @@ pub mod policy_service_client {
             &mut self,
             request: impl tonic::IntoRequest<::hpc_types::control::v1::PromoteRequest>,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         > {
             self.inner
@@ -2182,7 +2182,7 @@ pub mod policy_service_server {
             &self,
             request: tonic::Request<::hpc_types::control::v1::ReloadPolicyRequest>,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         >;
         /// Tries policies beside those in force: asked the same, compared, never obeyed.
@@ -2190,7 +2190,7 @@ pub mod policy_service_server {
             &self,
             request: tonic::Request<::hpc_types::control::v1::SetCandidateRequest>,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         >;
         /// How the candidate compares so far.
@@ -2206,7 +2206,7 @@ pub mod policy_service_server {
             &self,
             request: tonic::Request<::hpc_types::control::v1::ClearCandidateRequest>,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         >;
         /// Puts the candidate in force, if it is the one named.
@@ -2214,7 +2214,7 @@ pub mod policy_service_server {
             &self,
             request: tonic::Request<::hpc_types::control::v1::PromoteRequest>,
         ) -> std::result::Result<
-            tonic::Response<::hpc_types::control::v1::Document>,
+            tonic::Response<::hpc_types::control::v1::RecordedDocument>,
             tonic::Status,
         >;
     }
@@ -2351,7 +2351,7 @@ pub mod policy_service_server {
                     > tonic::server::UnaryService<
                         ::hpc_types::control::v1::ReloadPolicyRequest,
                     > for ReloadSvc<T> {
-                        type Response = ::hpc_types::control::v1::Document;
+                        type Response = ::hpc_types::control::v1::RecordedDocument;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -2399,7 +2399,7 @@ pub mod policy_service_server {
                     > tonic::server::UnaryService<
                         ::hpc_types::control::v1::SetCandidateRequest,
                     > for SetCandidateSvc<T> {
-                        type Response = ::hpc_types::control::v1::Document;
+                        type Response = ::hpc_types::control::v1::RecordedDocument;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -2495,7 +2495,7 @@ pub mod policy_service_server {
                     > tonic::server::UnaryService<
                         ::hpc_types::control::v1::ClearCandidateRequest,
                     > for ClearCandidateSvc<T> {
-                        type Response = ::hpc_types::control::v1::Document;
+                        type Response = ::hpc_types::control::v1::RecordedDocument;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -2543,7 +2543,7 @@ pub mod policy_service_server {
                     > tonic::server::UnaryService<
                         ::hpc_types::control::v1::PromoteRequest,
                     > for PromoteSvc<T> {
-                        type Response = ::hpc_types::control::v1::Document;
+                        type Response = ::hpc_types::control::v1::RecordedDocument;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,

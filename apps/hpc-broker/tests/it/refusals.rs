@@ -102,6 +102,47 @@ async fn without_an_audit_log_nothing_is_created_but_releases_go_on() {
 }
 
 #[tokio::test]
+async fn while_the_log_is_behind_mutations_are_refused_before_anything_is_done_and_reads_go_on() {
+    use hpc_audit::AuditLog as _;
+    let world = World::new(Script::default()).await;
+    let (plan, _) = world.broker.plan(&you(), eight_h100()).await.unwrap();
+    world.audit.set_writable(false);
+    // The first one finds out: what it stored is told, and its entry follows.
+    let first = world.broker.plan(&you(), eight_h100()).await.unwrap_err();
+    assert_eq!(first.code_text(), Some("HPC-AUD-0001"));
+    assert!(format!("{first:?}").contains("look before you repeat"), "{first:?}");
+    let before = (world.broker.requests(None, 100).await.unwrap().items.len(), world.audit.size());
+    for _ in 0..3 {
+        let error = world.broker.plan(&you(), eight_h100()).await.unwrap_err();
+        assert_eq!(error.code_text(), Some("HPC-AUD-0001"));
+        assert!(!format!("{error:?}").contains("look before you repeat"), "{error:?}");
+        let error = world.broker.apply(&you(), &plan.plan.id, &hpc_broker::Silent).await.unwrap_err();
+        assert_eq!(error.code_text(), Some("HPC-AUD-0001"));
+    }
+    let after = (world.broker.requests(None, 100).await.unwrap().items.len(), world.audit.size());
+    assert_eq!(after, before, "nothing was done");
+    assert_eq!(world.broker.plan_by_id(&plan.plan.id).await.unwrap().state, PlanState::Open);
+    assert_eq!(world.audit.head().await.unwrap().checkpoint().size, world.audit.size());
+    assert!(world.sim.live_instances().is_empty());
+    // The next mutation brings the log up to date by itself.
+    world.audit.set_writable(true);
+    let applied = world.broker.apply(&you(), &plan.plan.id, &hpc_broker::Silent).await.unwrap();
+    let key = world.audit.verifier_key();
+    let indices: Vec<u64> = applied.receipts.iter().map(|receipt| receipt.index).collect();
+    let proofs = hpc_audit::prove(world.audit.as_ref(), &indices).await.unwrap();
+    for (receipt, proof) in applied.receipts.iter().zip(&proofs) {
+        receipt.check(proof, &key).unwrap();
+    }
+    let ids: Vec<&str> = applied.receipts.iter().map(|receipt| receipt.id.as_str()).collect();
+    for step in ["accepted", "recorded", "acknowledged", "active"] {
+        assert_eq!(ids.iter().filter(|id| id.ends_with(&format!(".{step}"))).count(), 1, "{step}: {ids:?}");
+    }
+    let search = hpc_audit::Search { action: Some("request.planned".to_owned()), ..Default::default() };
+    assert_eq!(world.audit.search(&search).await.unwrap().hits.len(), 2, "the outbox kept the entry");
+    world.check().await;
+}
+
+#[tokio::test]
 async fn a_caller_who_is_refused_for_ever_does_not_fill_the_log() {
     use hpc_audit::AuditLog;
     use hpc_broker::{REFUSALS_AT_ONCE, decisions_in};
@@ -114,7 +155,12 @@ async fn a_caller_who_is_refused_for_ever_does_not_fill_the_log() {
     };
     let before = world.audit.size();
     for _ in 0..burst {
-        assert!(!format!("{:?}", ask(you()).await).contains("unrecorded"));
+        let refused = format!("{:?}", ask(you()).await);
+        assert!(!refused.contains("unrecorded"), "{refused}");
+        let index = world.audit.size() - 1;
+        let recorded = world.audit.entries(index, 1).await.unwrap().remove(0);
+        assert!(refused.contains(&recorded.leaf_hash.to_base64()), "the refusal names its entry: {refused}");
+        assert_eq!(recorded.entry.action, "policy.denied");
     }
     for _ in 0..10 {
         let error = ask(you()).await;

@@ -6,7 +6,7 @@ use hpc_resources::PlanId;
 use hpc_types::control::v1;
 
 use crate::args::{Approval, Decide, Global};
-use crate::command::{checked_id, request, say_receipts};
+use crate::command::{checked_id, receipts, request};
 use crate::output::Screen;
 use crate::render;
 use crate::session::{Session, Surroundings, failure, present, read};
@@ -45,7 +45,7 @@ pub(super) async fn run(
     };
     let answer = session.requests().approve(session.call(message)).await.map_err(failure)?.into_inner();
     let document = present(answer.approval)?;
-    say_receipts(&answer.receipts, screen);
+    let receipts = receipts::take(&answer.receipts, &session, global, screen);
     if screen.format.is_json() {
         screen.document(&document)?;
     } else {
@@ -55,7 +55,7 @@ pub(super) async fn run(
             screen.say(&format!("whoever asked can go on: hpc request apply {plan}"));
         }
     }
-    Ok(0)
+    receipts.map(|()| 0)
 }
 
 /// What is decided on must be what was seen.

@@ -6,7 +6,7 @@ use hpc_resources::LeaseId;
 use hpc_types::control::v1::{self, Document};
 
 use crate::args::{Global, Lease};
-use crate::command::{checked_id, daemon_now, pages, say_receipts};
+use crate::command::{checked_id, daemon_now, pages, receipts};
 use crate::output::Screen;
 use crate::render;
 use crate::session::{Session, Surroundings, failure, present, read};
@@ -35,8 +35,9 @@ pub(super) async fn run(
             let session = Session::open(around, global).await?;
             let message = v1::ReleaseRequest { lease_id: lease.to_string() };
             let answer = session.leases().release(session.call(message)).await.map_err(failure)?.into_inner();
-            say_receipts(&answer.receipts, screen);
-            print(&present(answer.lease)?, &session, around, screen).await
+            let receipts = receipts::take(&answer.receipts, &session, global, screen);
+            let code = print(&present(answer.lease)?, &session, around, screen).await?;
+            receipts.map(|()| code)
         }
     }
 }

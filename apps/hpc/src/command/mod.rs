@@ -15,6 +15,7 @@ mod policy_lint;
 mod policy_replay;
 mod policy_shadow;
 mod policy_ways;
+mod receipts;
 mod reference;
 mod request;
 
@@ -129,14 +130,6 @@ pub(crate) async fn info(session: &Session) -> Result<Info, HpcError> {
 /// The daemon's time, which a simulated one keeps for itself; this machine's if it does not say.
 pub(crate) async fn daemon_now(session: &Session, around: &Surroundings) -> jiff::Timestamp {
     info(session).await.map_or_else(|_| (around.now)(), |info| info.now)
-}
-
-/// Which entries of the audit log an answer made.
-pub(crate) fn say_receipts(receipts: &[v1::Receipt], screen: &mut Screen<'_>) {
-    let indices: Vec<String> = receipts.iter().map(|receipt| receipt.index.to_string()).collect();
-    if !indices.is_empty() {
-        screen.say(&format!("  recorded  audit {}", indices.join(", ")));
-    }
 }
 
 /// Checks an id before anything is sent.

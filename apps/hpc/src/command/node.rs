@@ -5,6 +5,7 @@ use hpc_types::control::v1;
 use serde_json::json;
 
 use crate::args::{Global, Node};
+use crate::command::receipts;
 use crate::output::Screen;
 use crate::session::{Session, Surroundings, failure};
 use crate::text;
@@ -24,6 +25,7 @@ pub(super) async fn run(
     let message = v1::JoinTokenRequest { node_name: name.clone(), ttl };
     let answer = session.nodes().join_token(session.call(message)).await.map_err(failure)?.into_inner();
     let expires_at = answer.expires_at.as_ref().and_then(|at| hpc_types::time::from_proto(at).ok());
+    let receipts = receipts::take(&answer.receipts, &session, global, screen);
     // The token is data and shown once: it goes to standard output and nowhere else.
     if screen.format.is_json() {
         screen.value(&json!({"node": name, "token": answer.token, "expires_at": expires_at}))?;
@@ -39,5 +41,5 @@ pub(super) async fn run(
         "On the node: hpc-agent run --token-file FILE --daemon {}",
         text::line(&session.context.endpoint)
     ));
-    Ok(0)
+    receipts.map(|()| 0)
 }

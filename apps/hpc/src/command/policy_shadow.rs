@@ -10,6 +10,7 @@ use hpc_types::control::v1::{self, Document};
 
 use super::policy::{policies, unreadable};
 use crate::args::{Global, Shadow};
+use crate::command::receipts;
 use crate::output::Screen;
 use crate::render::policy::{Shown, shown};
 use crate::render::shadow::report;
@@ -27,7 +28,10 @@ pub(super) async fn run(
             let message = candidate(&paths, bundle.as_deref())?;
             let session = Session::open(around, global).await?;
             let answer = session.policy().set_candidate(session.call(message)).await;
-            show(&answer.map_err(failure)?.into_inner(), screen)?;
+            let (document, recorded) = answer.map_err(failure)?.into_inner().into_parts();
+            let receipts = receipts::take(&recorded, &session, global, screen);
+            show(&document, screen)?;
+            receipts?;
         }
         Shadow::Show => {
             let session = Session::open(around, global).await?;
@@ -37,8 +41,11 @@ pub(super) async fn run(
         Shadow::Clear => {
             let session = Session::open(around, global).await?;
             let answer = session.policy().clear_candidate(session.call(v1::ClearCandidateRequest {})).await;
-            show(&answer.map_err(failure)?.into_inner(), screen)?;
+            let (document, recorded) = answer.map_err(failure)?.into_inner().into_parts();
+            let receipts = receipts::take(&recorded, &session, global, screen);
+            show(&document, screen)?;
             screen.say("no candidate is tried any more");
+            receipts?;
         }
     }
     Ok(0)
@@ -52,7 +59,10 @@ pub(super) async fn promote(
 ) -> Result<u8, HpcError> {
     let session = Session::open(around, global).await?;
     let answer = session.policy().promote(session.call(v1::PromoteRequest { digest })).await;
-    in_force(&answer.map_err(failure)?.into_inner(), screen)
+    let (document, recorded) = answer.map_err(failure)?.into_inner().into_parts();
+    let receipts = receipts::take(&recorded, &session, global, screen);
+    let code = in_force(&document, screen)?;
+    receipts.map(|()| code)
 }
 
 pub(super) async fn reload(
@@ -62,7 +72,10 @@ pub(super) async fn reload(
 ) -> Result<u8, HpcError> {
     let session = Session::open(around, global).await?;
     let answer = session.policy().reload(session.call(v1::ReloadPolicyRequest {})).await;
-    in_force(&answer.map_err(failure)?.into_inner(), screen)
+    let (document, recorded) = answer.map_err(failure)?.into_inner().into_parts();
+    let receipts = receipts::take(&recorded, &session, global, screen);
+    let code = in_force(&document, screen)?;
+    receipts.map(|()| code)
 }
 
 fn in_force(document: &Document, screen: &mut Screen<'_>) -> Result<u8, HpcError> {

@@ -10,7 +10,7 @@ use hpc_types::control::v1::{self, Document, apply_event::Event};
 use serde::Deserialize;
 
 use crate::args::{Global, PlanArgs, Request};
-use crate::command::{checked_id, daemon_now, pages, say_receipts};
+use crate::command::{checked_id, daemon_now, pages, receipts};
 use crate::context;
 use crate::output::Screen;
 use crate::render;
@@ -69,10 +69,12 @@ async fn plan(
     let message = v1::PlanRequest { request, idempotency_key };
     let answer = session.requests().plan(session.call(message)).await.map_err(failure)?.into_inner();
     let document = present(answer.plan)?;
+    let receipts = receipts::take(&answer.receipts, &session, global, screen);
     let record = print(&document, screen)?;
     if matches!(record.state, PlanState::AwaitingApproval { .. }) && session.context.dev {
         say_other_people(&record, around, &session, screen);
     }
+    receipts?;
     Ok(render::plan::exit_code(&record.state))
 }
 
@@ -158,8 +160,9 @@ async fn apply(
                 screen.say(&render::plan::progress(&progress));
             }
             Some(Event::Lease(document)) => {
-                say_receipts(&event.receipts, screen);
-                return lease(&document, &session, around, screen).await;
+                let receipts = receipts::take(&event.receipts, &session, global, screen);
+                let code = lease(&document, &session, around, screen).await?;
+                return receipts.map(|()| code);
             }
             None => {}
         }

@@ -6,9 +6,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use hpc::context::{self, Context};
+use hpc_audit::{Checkpoint, PROFILE};
 use hpc_auth::cert::{
     CaCert, ServiceIdentity, generate_ca_cert, generate_signed_cert, generate_signed_cert_at,
 };
+use hpc_crypto::merkle::MerkleTree;
+use hpc_crypto::note::NoteSigner;
+use hpc_crypto::signing::KeyPair;
+use hpc_crypto::tlog_proof;
 use hpc_identity::SpiffeId;
 use hpc_rpc::grpc::GrpcServerBuilder;
 use hpc_rpc::grpc::control::v1 as rpc;
@@ -53,6 +58,8 @@ fn run(home: &Path, args: &[&str], answer: Option<&str>) -> Outcome {
 #[derive(Default)]
 pub struct Answers {
     documents: BTreeMap<&'static str, Result<Vec<Document>, Status>>,
+    /// What is done to receipts before they are sent.
+    forge: Option<fn(&mut v1::Receipt)>,
     events: Vec<Result<v1::ApplyEvent, Status>>,
     hang_after_events: bool,
 }
@@ -84,7 +91,7 @@ impl Answers {
 
     pub fn lease<T: Serialize>(mut self, value: &T) -> Self {
         let event = Some(v1::apply_event::Event::Lease(Document::write("hpc.lease/v1", value).unwrap()));
-        self.events.push(Ok(v1::ApplyEvent { event, receipts: receipts() }));
+        self.events.push(Ok(v1::ApplyEvent { event, receipts: self.receipts() }));
         self
     }
 
@@ -93,14 +100,46 @@ impl Answers {
         self
     }
 
+    pub fn forging(mut self, forge: fn(&mut v1::Receipt)) -> Self {
+        self.forge = Some(forge);
+        self
+    }
+
+    fn receipts(&self) -> Vec<v1::Receipt> {
+        let mut receipts = receipts();
+        if let Some(forge) = self.forge {
+            receipts.iter_mut().for_each(forge);
+        }
+        receipts
+    }
+
     pub fn hanging(mut self) -> Self {
         self.hang_after_events = true;
         self
     }
 }
 
+/// The key of the log that the receipts are of.
+pub fn audit_key() -> String {
+    audit_signer().verifier_key().to_string()
+}
+
+fn audit_signer() -> NoteSigner {
+    NoteSigner::new("test.example/audit", KeyPair::from_seed([7; 32])).unwrap()
+}
+
+/// The receipt of entry 41 of a log of 57, proved.
 fn receipts() -> Vec<v1::Receipt> {
-    vec![v1::Receipt { index: 41, leaf_hash: vec![0; 32].into(), tree_size: 57 }]
+    let mut tree = MerkleTree::new(PROFILE);
+    for leaf in 0..57_u8 {
+        tree.append(&[leaf]).unwrap();
+    }
+    let origin = "test.example/audit".to_owned();
+    let head = Checkpoint { origin, size: tree.len(), root: tree.root(), extensions: Vec::new() };
+    let head = head.sign(&audit_signer()).unwrap();
+    let proof = tlog_proof::write(&tree.prove_at(41, 57).unwrap(), &head).unwrap();
+    let leaf_hash = PROFILE.leaf(&[41]).as_bytes().to_vec().into();
+    vec![v1::Receipt { index: 41, leaf_hash, tree_size: 57, proof }]
 }
 
 /// A running daemon and the home of a context for it.
@@ -210,6 +249,15 @@ impl Api {
         Ok(Response::new(self.many(method, request)?.remove(0)))
     }
 
+    fn recorded<T: std::fmt::Debug>(
+        &self,
+        method: &'static str,
+        request: &Request<T>,
+    ) -> Result<Response<v1::RecordedDocument>, Status> {
+        let document = self.one(method, request)?.into_inner();
+        Ok(Response::new(v1::RecordedDocument::new(document, self.answers.receipts())))
+    }
+
     fn page(
         &self,
         method: &'static str,
@@ -234,7 +282,7 @@ impl rpc::request_service_server::RequestService for Api {
         let plan = self.many("plan", &request)?.pop();
         let asked = request.into_inner().request.unwrap();
         self.seen.lock().unwrap().push(("plan.request", String::from_utf8(asked.json.to_vec()).unwrap()));
-        Ok(Response::new(v1::PlanResponse { plan, receipts: receipts() }))
+        Ok(Response::new(v1::PlanResponse { plan, receipts: self.answers.receipts() }))
     }
     async fn apply(&self, request: Request<v1::ApplyRequest>) -> Result<Response<Events>, Status> {
         self.seen.lock().unwrap().push(("apply", request.into_inner().plan_id));
@@ -252,7 +300,7 @@ impl rpc::request_service_server::RequestService for Api {
         request: Request<v1::ApproveRequest>,
     ) -> Result<Response<v1::ApproveResponse>, Status> {
         let approval = self.many("approve", &request)?.pop();
-        Ok(Response::new(v1::ApproveResponse { approval, receipts: receipts() }))
+        Ok(Response::new(v1::ApproveResponse { approval, receipts: self.answers.receipts() }))
     }
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
         self.page("requests", &request)
@@ -278,7 +326,7 @@ impl rpc::lease_service_server::LeaseService for Api {
         request: Request<v1::ReleaseRequest>,
     ) -> Result<Response<v1::ReleaseResponse>, Status> {
         let lease = self.many("release", &request)?.pop();
-        Ok(Response::new(v1::ReleaseResponse { lease, receipts: receipts() }))
+        Ok(Response::new(v1::ReleaseResponse { lease, receipts: self.answers.receipts() }))
     }
 }
 
@@ -325,14 +373,17 @@ impl rpc::policy_service_server::PolicyService for Api {
     async fn show(&self, request: Request<v1::ShowPolicyRequest>) -> Result<Response<Document>, Status> {
         self.one("policy", &request)
     }
-    async fn reload(&self, request: Request<v1::ReloadPolicyRequest>) -> Result<Response<Document>, Status> {
-        self.one("reload", &request)
+    async fn reload(
+        &self,
+        request: Request<v1::ReloadPolicyRequest>,
+    ) -> Result<Response<v1::RecordedDocument>, Status> {
+        self.recorded("reload", &request)
     }
     async fn set_candidate(
         &self,
         request: Request<v1::SetCandidateRequest>,
-    ) -> Result<Response<Document>, Status> {
-        self.one("set_candidate", &request)
+    ) -> Result<Response<v1::RecordedDocument>, Status> {
+        self.recorded("set_candidate", &request)
     }
     async fn show_candidate(
         &self,
@@ -343,11 +394,14 @@ impl rpc::policy_service_server::PolicyService for Api {
     async fn clear_candidate(
         &self,
         request: Request<v1::ClearCandidateRequest>,
-    ) -> Result<Response<Document>, Status> {
-        self.one("clear_candidate", &request)
+    ) -> Result<Response<v1::RecordedDocument>, Status> {
+        self.recorded("clear_candidate", &request)
     }
-    async fn promote(&self, request: Request<v1::PromoteRequest>) -> Result<Response<Document>, Status> {
-        self.one("promote", &request)
+    async fn promote(
+        &self,
+        request: Request<v1::PromoteRequest>,
+    ) -> Result<Response<v1::RecordedDocument>, Status> {
+        self.recorded("promote", &request)
     }
 }
 
@@ -362,7 +416,11 @@ impl rpc::node_service_server::NodeService for Api {
     ) -> Result<Response<v1::JoinTokenResponse>, Status> {
         self.seen.lock().unwrap().push(("join_token", request.into_inner().node_name));
         let expires_at = Some(prost_types::Timestamp { seconds: 1_795_446_000, nanos: 0 });
-        Ok(Response::new(v1::JoinTokenResponse { token: "hpcjoin1secret".to_owned(), expires_at }))
+        Ok(Response::new(v1::JoinTokenResponse {
+            token: "hpcjoin1secret".to_owned(),
+            expires_at,
+            receipts: self.answers.receipts(),
+        }))
     }
 }
 

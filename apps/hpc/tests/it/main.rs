@@ -22,6 +22,7 @@ mod plans;
 mod policies;
 mod policy_diff;
 mod policy_ways;
+mod receipts;
 mod remedies;
 mod replay;
 mod shadow;

@@ -14,7 +14,7 @@ fn planned(record: &hpc_broker::PlanRecord, args: &[&str]) -> crate::fake::Outco
 #[test]
 fn an_allowed_plan_shows_rules_offers_exclusions_and_money() {
     let outcome = planned(&plan(), &PLAN);
-    assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
+    assert_eq!((outcome.code, outcome.err.as_str()), (0, "  recorded  audit 41\n"));
     let want = "\
 Plan pln_7qk4   valid until 20:46:10 UTC   prices 3 s old   SIMULATED
 8 x H100 spot for 2 h   spiffe://hpc.internal/user/you asked, for team ml

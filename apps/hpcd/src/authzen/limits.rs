@@ -20,3 +20,9 @@ pub const REASONS_MAX: usize = 8;
 pub(super) const INLINE_EVALUATIONS_MAX: usize = 8;
 /// Large batches and searches that run at once; more wait.
 pub(super) const THREADS_MAX: usize = 4;
+/// Requests of one caller that are decided and recorded in a burst; more are answered with 429.
+pub const RECORDED_AT_ONCE: u32 = 4_096;
+/// Requests of one caller that are decided and recorded in a second, after a burst.
+pub const RECORDED_PER_S: u32 = 1_000;
+/// Callers that are told apart; then those who have been quiet longest are forgotten.
+pub(super) const CALLERS_MAX: usize = 1_024;

@@ -1,6 +1,7 @@
 //! AuthZEN Authorization API 1.0 on the control API's port: decisions for enforcement points elsewhere.
 //!
 //! Translates and nothing more: JSON becomes a question, the policies in force decide it, the decision becomes JSON.
+//! What was decided is in the audit log before it is answered, and the answer carries the receipt.
 //! The caller is who its certificate says, and must be allowed `policy.evaluate` on the policy `policy`.
 
 pub mod limits;
@@ -8,7 +9,9 @@ pub mod limits;
 mod batch;
 mod map;
 mod metadata;
+mod pace;
 mod page;
+mod record;
 mod search;
 mod wire;
 
@@ -25,8 +28,11 @@ use http::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tonic::body::Body;
 
+use self::pace::Pace;
+use self::record::Decided;
 use self::search::{Asked, Target};
 use self::wire::Problem;
 use crate::clock::draw_32;
@@ -46,6 +52,7 @@ struct Inner {
     /// Binds page tokens to this run of the daemon.
     token_key: [u8; 32],
     threads: Semaphore,
+    pace: Pace,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +90,7 @@ impl AuthZen {
             address: OnceLock::new(),
             token_key: draw_32()?,
             threads: Semaphore::new(limits::THREADS_MAX),
+            pace: Pace::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -134,8 +142,19 @@ impl AuthZen {
         let now = self.inner.world.now();
         let policies = self.inner.world.broker.policies();
         let caller = caller(request.extensions().get(), &policies, now)?;
-        let body = wire::read(request).await?;
-        match endpoint {
+        let (body, bytes) = wire::read(request).await?;
+        self.inner.pace.admit(&caller.name, Instant::now()).map_err(Problem::too_many)?;
+        let decided = Decided {
+            action: if matches!(endpoint, Endpoint::Search(_)) {
+                "access.searched"
+            } else {
+                "access.evaluated"
+            },
+            caller: caller.name.clone(),
+            digest: policies.digest().to_owned(),
+            at: now,
+        };
+        let answer = match endpoint {
             Endpoint::Evaluations if batch::count(&body) > limits::INLINE_EVALUATIONS_MAX => {
                 self.aside(move |_| batch::many(&body, &policies, now)).await
             }
@@ -149,7 +168,12 @@ impl AuthZen {
                 .await
             }
             _ => batch::one(&body, &policies, now),
-        }
+        }?;
+        let fresh = self.inner.world.fresh_decision();
+        let salt = draw_32().map_err(|_| Problem::unrecorded())?;
+        // Parsed as JSON, so it is text.
+        let text = std::str::from_utf8(&bytes).map_err(|_| Problem::bad("the body is not UTF-8 text"))?;
+        record::record(self.inner.world.audit.as_ref(), decided, text, (fresh, salt), answer).await
     }
 
     /// Runs long work beside the threads that serve connections, a few at a time.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -24,11 +24,13 @@ pub(super) struct Problem {
     pub(super) message: String,
     /// The method that would have been right.
     pub(super) allow: Option<&'static str>,
+    /// After how many seconds the same request may have an answer.
+    pub(super) retry_after_s: Option<u64>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), allow: None }
+        Self { status, message: message.into(), allow: None, retry_after_s: None }
     }
 
     /// 400: the request is wrong, and `message` says what to send.
@@ -36,13 +38,27 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
+    /// 503: what cannot be recorded is not decided. An enforcement point takes it for a denial.
+    pub(super) fn unrecorded() -> Self {
+        let message = "the audit log cannot be written, so no decision is given (HPC-AUD-0001); deny, and ask again later";
+        Self { retry_after_s: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
+    }
+
+    /// 429: this caller has asked too much.
+    pub(super) fn too_many(retry_after_s: u64) -> Self {
+        let message = format!(
+            "too many requests of one caller, each of which is recorded; ask again in {retry_after_s} s"
+        );
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
+    }
+
     pub(super) fn to_json(&self) -> Value {
         json!({"status": self.status.as_u16(), "message": self.message})
     }
 }
 
-/// The JSON object in the body of `request`.
-pub(super) async fn read(request: Request<Body>) -> Result<Object, Problem> {
+/// The JSON object in the body of `request`, and the body as it came.
+pub(super) async fn read(request: Request<Body>) -> Result<(Object, Bytes), Problem> {
     is_json(request.headers())?;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if length.and_then(|text| text.parse::<usize>().ok()).is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
@@ -58,7 +74,7 @@ pub(super) async fn read(request: Request<Body>) -> Result<Object, Problem> {
             return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, message));
         }
     };
-    parse(&bytes)
+    Ok((parse(&bytes)?, bytes))
 }
 
 fn too_large() -> Problem {
@@ -169,9 +185,9 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// The response to an outcome. Decisions are not to be kept: they hold for one instant and one set of policies.
 pub(super) fn respond(outcome: Result<Value, Problem>, request_id: Option<HeaderValue>) -> Response<Body> {
-    let (status, allow, value) = match outcome {
-        Ok(value) => (StatusCode::OK, None, value),
-        Err(problem) => (problem.status, problem.allow, problem.to_json()),
+    let (status, allow, retry_after_s, value) = match outcome {
+        Ok(value) => (StatusCode::OK, None, None, value),
+        Err(problem) => (problem.status, problem.allow, problem.retry_after_s, problem.to_json()),
     };
     let mut response = Response::new(Body::new(Full::new(Bytes::from(value.to_string()))));
     *response.status_mut() = status;
@@ -180,6 +196,9 @@ pub(super) fn respond(outcome: Result<Value, Problem>, request_id: Option<Header
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(allow) = allow {
         headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    if let Some(seconds) = retry_after_s {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(id) = request_id {
         headers.insert(REQUEST_ID, id);

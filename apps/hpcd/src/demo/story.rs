@@ -52,6 +52,7 @@ pub async fn run(options: DemoOptions, voice: &Voice) -> Result<Ending, HpcError
         policies: options.policies.clone(),
         policy_key: options.policy_key.clone(),
         catalog: options.catalog.clone(),
+        providers: None,
         story: options.story.clone(),
         pace: Pace::Told,
         start: start()?,
@@ -158,7 +159,7 @@ async fn telemetry(
     let world = &daemon.world;
     let name = NodeName::parse(&format!("node-{}", &lease.id.as_str().replace('_', "-")))
         .map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))?;
-    let (token, _) = world.nodes.invite(&you.name, name.clone(), INVITATION).await?;
+    let token = world.nodes.invite(&you.name, name.clone(), INVITATION).await?.token;
     let joined = hpc_agent::join(&daemon.endpoint(), &token).await?;
     let gpus = usize::try_from(lease.accelerators()).unwrap_or(0);
     let mut collector = Collector::new(name.as_str())

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hpc_audit::{AuditLog, Entry, Outcome};
+use hpc_audit::{AuditLog, Entry, Outcome, Receipt};
 use hpc_broker::{Broker, Caller, Evidence, ShadowReport};
 use hpc_error::{HpcError, codes};
 use hpc_policy::Resource;
@@ -201,7 +201,7 @@ impl Keeper {
             work.seen = None;
         } else if work.seen.as_ref() != Some(&found) {
             work.seen = Some(found);
-        } else if let Err(error) = self.take(&mut work, snapshot, None).await {
+        } else if let Err(error) = self.take(&mut work, snapshot, None).await.map(drop) {
             self.refuse(&mut work, found, &error).await;
         }
     }
@@ -210,7 +210,7 @@ impl Keeper {
     ///
     /// # Errors
     /// `HPC-POL-0001`; what [`Source::load`] says, and `HPC-POL-0012`: then what was in force stays.
-    pub async fn reload(&self, caller: &Caller) -> Result<Status, HpcError> {
+    pub async fn reload(&self, caller: &Caller) -> Result<(Status, Vec<Receipt>), HpcError> {
         let evidence = self.permit(caller).await?;
         let snapshot = self.read().await;
         let mut work = self.work.lock().await;
@@ -218,11 +218,13 @@ impl Keeper {
             Ok(snapshot) => snapshot.fingerprint.clone(),
             Err(error) => format!("unreadable: {error}"),
         };
-        if let Err(error) = self.take(&mut work, snapshot, Some((caller, &evidence))).await {
-            self.refuse(&mut work, found, &error).await;
-            return Err(error);
+        match self.take(&mut work, snapshot, Some((caller, &evidence))).await {
+            Ok(receipts) => Ok((self.status(), receipts)),
+            Err(error) => {
+                self.refuse(&mut work, found, &error).await;
+                Err(error)
+            }
         }
-        Ok(self.status())
     }
 
     /// Tries policies beside those in force.
@@ -233,7 +235,7 @@ impl Keeper {
         &self,
         caller: &Caller,
         given: Given,
-    ) -> Result<ShadowReport, HpcError> {
+    ) -> Result<(ShadowReport, Vec<Receipt>), HpcError> {
         let evidence = self.permit(caller).await?;
         let source = Arc::clone(&self.source);
         let (given, loaded) = blocking(move || given.load(&source).map(|loaded| (given, loaded))).await?;
@@ -241,27 +243,27 @@ impl Keeper {
         let mut entry = self.entry(&mut work, &caller.name, "policy.candidate_set", Outcome::Ok);
         describe(&mut entry, &loaded);
         evidence.put(&mut entry);
-        self.append(entry).await?;
+        let receipts = self.append(entry).await?;
         self.broker.set_candidate(Some(Arc::new(loaded.set.clone())));
         self.change(|status| status.candidate = Some(loaded.set.digest().to_owned()));
         work.candidate = Some((given, loaded));
-        self.broker.candidate().ok_or_else(none)
+        Ok((self.broker.candidate().ok_or_else(none)?, receipts))
     }
 
     /// Ends the trial, and says how it went.
     ///
     /// # Errors
     /// `HPC-POL-0001`; `-0009` when nothing is tried.
-    pub async fn clear_candidate(&self, caller: &Caller) -> Result<ShadowReport, HpcError> {
+    pub async fn clear_candidate(&self, caller: &Caller) -> Result<(ShadowReport, Vec<Receipt>), HpcError> {
         let evidence = self.permit(caller).await?;
         let mut work = self.work.lock().await;
         let report = self.broker.candidate().ok_or_else(none)?;
         let mut entry = self.entry(&mut work, &caller.name, "policy.candidate_cleared", Outcome::Ok);
         entry.data.insert("digest".to_owned(), report.digest.clone().into());
         evidence.put(&mut entry);
-        self.append(entry).await?;
+        let receipts = self.append(entry).await?;
         self.end_trial(&mut work);
-        Ok(report)
+        Ok((report, receipts))
     }
 
     /// Puts the candidate in force, durably and in one step, if it is the one with this digest.
@@ -271,7 +273,7 @@ impl Keeper {
     /// # Errors
     /// `HPC-POL-0001`; `-0009` for another digest, or without a candidate; `-0013` for one that is not signed where only
     /// signed policies may be in force; `-0012` for a bundle that is older than the last.
-    pub async fn promote(&self, caller: &Caller, digest: &str) -> Result<Status, HpcError> {
+    pub async fn promote(&self, caller: &Caller, digest: &str) -> Result<(Status, Vec<Receipt>), HpcError> {
         let evidence = self.permit(caller).await?;
         let mut work = self.work.lock().await;
         let promoted = match self.may_promote(&work, caller, digest) {
@@ -297,19 +299,22 @@ impl Keeper {
             Ok(()) => self.append(entry).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = done {
-            work.candidate = Some((given, loaded));
-            return Err(match before.write(&self.file) {
-                Ok(()) => error,
-                Err(again) => error.with("not_undone", again.message()),
-            });
-        }
+        let receipts = match done {
+            Ok(receipts) => receipts,
+            Err(error) => {
+                work.candidate = Some((given, loaded));
+                return Err(match before.write(&self.file) {
+                    Ok(()) => error,
+                    Err(again) => error.with("not_undone", again.message()),
+                });
+            }
+        };
         work.kept = kept;
         // Only this keeper changes the candidate, and it holds the lock: the digest cannot have changed since.
         self.broker.promote(digest)?;
         self.change(|status| status.candidate = None);
         self.show(loaded, Some(&promoted));
-        Ok(self.status())
+        Ok((self.status(), receipts))
     }
 
     fn may_promote(&self, work: &Work, caller: &Caller, digest: &str) -> Result<Promoted, HpcError> {
@@ -347,7 +352,7 @@ impl Keeper {
         work: &mut Work,
         snapshot: Result<Snapshot, HpcError>,
         asked: Option<(&Caller, &Evidence)>,
-    ) -> Result<(), HpcError> {
+    ) -> Result<Vec<Receipt>, HpcError> {
         let source = Arc::clone(&self.source);
         let snapshot = snapshot?;
         let loaded = blocking(move || source.compile(snapshot)).await?;
@@ -357,12 +362,12 @@ impl Keeper {
             kept.write(&self.file)?;
             work.kept = kept;
         }
-        self.say_loaded(work, &loaded, None, asked).await?;
+        let receipts = self.say_loaded(work, &loaded, None, asked).await?;
         (work.taken, work.seen, work.refused) = (loaded.fingerprint.clone(), None, None);
         self.broker.set_policies(Arc::new(loaded.set.clone()));
         self.change(|status| status.failure = None);
         self.show(loaded, None);
-        Ok(())
+        Ok(receipts)
     }
 
     /// The alarm: a line in the log, a count, an entry, and what `hpc policy show` says.
@@ -398,7 +403,7 @@ impl Keeper {
         loaded: &Loaded,
         promoted: Option<&Promoted>,
         asked: Option<(&Caller, &Evidence)>,
-    ) -> Result<(), HpcError> {
+    ) -> Result<Vec<Receipt>, HpcError> {
         let who = asked.map_or(ITSELF, |(caller, _)| caller.name.as_str());
         let mut entry = self.entry(work, who, "policy.loaded", Outcome::Ok);
         describe(&mut entry, loaded);
@@ -418,11 +423,10 @@ impl Keeper {
         Entry::new(id, (self.now)(), who, action, outcome).dev(true)
     }
 
-    async fn append(&self, entry: Entry) -> Result<(), HpcError> {
+    async fn append(&self, entry: Entry) -> Result<Vec<Receipt>, HpcError> {
         self.audit.append(vec![entry]).await.map_err(|error| {
             HpcError::coded(&codes::AUD_NOT_WRITABLE, format!("the audit log cannot be written: {error}"))
-        })?;
-        Ok(())
+        })
     }
 
     fn end_trial(&self, work: &mut Work) {

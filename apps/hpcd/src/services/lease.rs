@@ -5,7 +5,7 @@ use hpc_rpc::grpc::control::v1::lease_service_server::LeaseService;
 use hpc_types::control::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Api, document, id, page_size, page_token, receipts, status};
+use super::{Api, document, id, page_size, page_token, status};
 
 #[tonic::async_trait]
 impl LeaseService for Api {
@@ -44,7 +44,7 @@ impl LeaseService for Api {
             .map_err(status)?;
         Ok(Response::new(v1::ReleaseResponse {
             lease: Some(document("hpc.lease/v1", &released.lease)?),
-            receipts: receipts(&released.receipts),
+            receipts: self.receipts(&released.receipts).await,
         }))
     }
 }

@@ -11,7 +11,7 @@ mod system;
 
 use std::sync::Arc;
 
-use hpc_audit::Receipt;
+use hpc_audit::{Receipt, prove};
 use hpc_broker::{Broker, Caller};
 use hpc_error::{HpcError, codes};
 use hpc_identity::PeerIdentity;
@@ -64,6 +64,26 @@ impl Api {
     pub(crate) fn may(&self, caller: &Caller, kind: &str, id: &str, action: &str) -> Result<(), Status> {
         self.broker().may(caller, Resource::new(kind, id), action).map_err(status)
     }
+
+    /// Receipts with their proofs, all under one head.
+    ///
+    /// What is done is done: where no proof can be made now, the receipts go without, and the log is asked later.
+    pub(crate) async fn receipts(&self, receipts: &[Receipt]) -> Vec<v1::Receipt> {
+        let indices: Vec<u64> = receipts.iter().map(|receipt| receipt.index).collect();
+        let proofs = prove(self.world.audit.as_ref(), &indices).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "receipts could not be proved");
+            vec![String::new(); indices.len()]
+        });
+        let proved = receipts.iter().zip(proofs);
+        proved
+            .map(|(receipt, proof)| v1::Receipt {
+                index: receipt.index,
+                leaf_hash: receipt.leaf_hash.as_bytes().to_vec().into(),
+                tree_size: receipt.size_at_least,
+                proof,
+            })
+            .collect()
+    }
 }
 
 /// Who asks: the identity in the client's certificate.
@@ -92,17 +112,6 @@ pub(crate) fn document<T: Serialize>(schema: &str, value: &T) -> Result<v1::Docu
         status(HpcError::coded(&codes::INT_BUG, format!("a document cannot be written: {error}")))
     })?;
     Ok(v1::Document { schema: schema.to_owned(), json: json.into() })
-}
-
-pub(crate) fn receipts(receipts: &[Receipt]) -> Vec<v1::Receipt> {
-    receipts
-        .iter()
-        .map(|receipt| v1::Receipt {
-            index: receipt.index,
-            leaf_hash: receipt.leaf_hash.as_bytes().to_vec().into(),
-            tree_size: receipt.size_at_least,
-        })
-        .collect()
 }
 
 /// Reads an id out of a message.

@@ -21,11 +21,13 @@ impl NodeService for Api {
         checked(&message)?;
         let token = id(JoinToken::parse(&message.token))?;
         let name = id(NodeName::parse(&message.node_name))?;
-        let svid = self.world.nodes.join(&token, &name, &message.csr_der).await.map_err(status)?;
+        let (svid, recorded) =
+            self.world.nodes.join(&token, &name, &message.csr_der).await.map_err(status)?;
         Ok(Response::new(v1::JoinResponse {
             cert_chain_der: svid.chain_der.into_iter().map(Into::into).collect(),
             bundle_der: self.world.identity.bundle().authorities().iter().cloned().map(Into::into).collect(),
             telemetry_addr: self.world.telemetry_addr(),
+            receipts: self.receipts(&recorded).await,
         }))
     }
 
@@ -41,11 +43,12 @@ impl NodeService for Api {
             Some(ttl) => id(hpc_types::time::duration_from_proto(&ttl))?,
             None => TOKEN_LIFE,
         };
-        let (token, expires_at) =
+        let invited =
             self.world.nodes.invite_permitted(&caller.name, name, life, &permitted).await.map_err(status)?;
         Ok(Response::new(v1::JoinTokenResponse {
-            token: token.encode().to_string(),
-            expires_at: Some(id(hpc_types::time::to_proto(expires_at))?),
+            token: invited.token.encode().to_string(),
+            expires_at: Some(id(hpc_types::time::to_proto(invited.expires_at))?),
+            receipts: self.receipts(&invited.receipts).await,
         }))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hpc_audit::Receipt;
 use hpc_error::{HpcError, codes};
 use hpc_rpc::grpc::control::v1::policy_service_server::PolicyService;
 use hpc_types::control::v1;
@@ -33,16 +34,16 @@ impl PolicyService for Api {
     async fn reload(
         &self,
         request: Request<v1::ReloadPolicyRequest>,
-    ) -> Result<Response<v1::Document>, Status> {
+    ) -> Result<Response<v1::RecordedDocument>, Status> {
         let caller = caller(&request)?;
         let now = self.to_the_end(move |world| async move { world.policies.reload(&caller).await }).await?;
-        in_force(&now)
+        self.in_force(now).await
     }
 
     async fn set_candidate(
         &self,
         request: Request<v1::SetCandidateRequest>,
-    ) -> Result<Response<v1::Document>, Status> {
+    ) -> Result<Response<v1::RecordedDocument>, Status> {
         let (caller, message) = self.open(request)?;
         let given = if message.bundle.is_empty() {
             let mut documents: Vec<(String, String)> =
@@ -52,10 +53,10 @@ impl PolicyService for Api {
         } else {
             Given::Bundle(super::id(String::from_utf8(message.bundle.to_vec()))?)
         };
-        let report = self
+        let (report, recorded) = self
             .to_the_end(move |world| async move { world.policies.set_candidate(&caller, given).await })
             .await?;
-        Ok(Response::new(document(CANDIDATE, &report)?))
+        self.recorded(document(CANDIDATE, &report)?, &recorded).await
     }
 
     async fn show_candidate(
@@ -73,21 +74,24 @@ impl PolicyService for Api {
     async fn clear_candidate(
         &self,
         request: Request<v1::ClearCandidateRequest>,
-    ) -> Result<Response<v1::Document>, Status> {
+    ) -> Result<Response<v1::RecordedDocument>, Status> {
         let caller = caller(&request)?;
-        let report = self
+        let (report, recorded) = self
             .to_the_end(move |world| async move { world.policies.clear_candidate(&caller).await })
             .await?;
-        Ok(Response::new(document(CANDIDATE, &report)?))
+        self.recorded(document(CANDIDATE, &report)?, &recorded).await
     }
 
-    async fn promote(&self, request: Request<v1::PromoteRequest>) -> Result<Response<v1::Document>, Status> {
+    async fn promote(
+        &self,
+        request: Request<v1::PromoteRequest>,
+    ) -> Result<Response<v1::RecordedDocument>, Status> {
         let (caller, message) = self.open(request)?;
         let digest = message.digest;
         let now = self
             .to_the_end(move |world| async move { world.policies.promote(&caller, &digest).await })
             .await?;
-        in_force(&now)
+        self.in_force(now).await
     }
 }
 
@@ -105,10 +109,22 @@ impl Api {
             })?
             .map_err(status)
     }
-}
 
-fn in_force(status: &keeper::Status) -> Result<Response<v1::Document>, Status> {
-    Ok(Response::new(document(POLICY, &Shown { status, documents: Vec::new() })?))
+    async fn in_force(
+        &self,
+        (status, recorded): (keeper::Status, Vec<Receipt>),
+    ) -> Result<Response<v1::RecordedDocument>, Status> {
+        let shown = document(POLICY, &Shown { status: &status, documents: Vec::new() })?;
+        self.recorded(shown, &recorded).await
+    }
+
+    async fn recorded(
+        &self,
+        document: v1::Document,
+        recorded: &[Receipt],
+    ) -> Result<Response<v1::RecordedDocument>, Status> {
+        Ok(Response::new(v1::RecordedDocument::new(document, self.receipts(recorded).await)))
+    }
 }
 
 #[derive(Serialize)]

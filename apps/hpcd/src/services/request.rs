@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 
 use crate::people;
 
-use super::{Api, document, id, page_size, page_token, receipts, status};
+use super::{Api, document, id, page_size, page_token, status};
 
 /// Progress events that may wait for a slow reader; more are dropped, the last one never is.
 const PROGRESS_WAITING_MAX: usize = 256;
@@ -52,7 +52,7 @@ impl RequestService for Api {
             self.broker().plan_once(&caller, wanted, &message.idempotency_key).await.map_err(status)?;
         Ok(Response::new(v1::PlanResponse {
             plan: Some(document("hpc.plan/v1", &plan)?),
-            receipts: receipts(&proof),
+            receipts: self.receipts(&proof).await,
         }))
     }
 
@@ -62,7 +62,7 @@ impl RequestService for Api {
         let (caller, message) = self.open(request)?;
         let plan = id(PlanId::parse(message.plan_id))?;
         let (sender, receiver) = mpsc::channel(PROGRESS_WAITING_MAX);
-        let broker = self.broker().clone();
+        let api = self.clone();
         // A task of its own: the caller may hang up, the apply goes on.
         tokio::spawn(async move {
             let progress = sender.clone();
@@ -72,11 +72,14 @@ impl RequestService for Api {
                     drop(progress.try_send(Ok(v1::ApplyEvent { event, receipts: Vec::new() })));
                 }
             };
-            let last = match broker.apply(&caller, &plan, &sink).await {
-                Ok(applied) => document("hpc.lease/v1", &applied.lease).map(|lease| v1::ApplyEvent {
-                    event: Some(v1::apply_event::Event::Lease(lease)),
-                    receipts: receipts(&applied.receipts),
-                }),
+            let last = match api.broker().apply(&caller, &plan, &sink).await {
+                Ok(applied) => {
+                    let receipts = api.receipts(&applied.receipts).await;
+                    document("hpc.lease/v1", &applied.lease).map(|lease| v1::ApplyEvent {
+                        event: Some(v1::apply_event::Event::Lease(lease)),
+                        receipts,
+                    })
+                }
                 Err(error) => Err(status(error)),
             };
             drop(sender.send(last).await);
@@ -96,7 +99,8 @@ impl RequestService for Api {
             .await
             .map_err(status)?;
         let approval = document("hpc.plan/v1", &plan)?;
-        Ok(Response::new(v1::ApproveResponse { approval: Some(approval), receipts: receipts(&proof) }))
+        let receipts = self.receipts(&proof).await;
+        Ok(Response::new(v1::ApproveResponse { approval: Some(approval), receipts }))
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {

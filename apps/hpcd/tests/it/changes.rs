@@ -234,6 +234,13 @@ fn json(answer: tonic::Response<v1::Document>) -> Value {
     serde_json::from_slice(&answer.into_inner().json).unwrap()
 }
 
+/// The document of a change, which is recorded and proves it.
+fn recorded(answer: tonic::Response<v1::RecordedDocument>) -> Value {
+    let (document, receipts) = answer.into_inner().into_parts();
+    assert!(receipts.len() == 1 && receipts[0].proof.starts_with("c2sp.org/tlog-proof@v1\n"), "{receipts:?}");
+    serde_json::from_slice(&document.json).unwrap()
+}
+
 fn promote(digest: &Value) -> v1::PromoteRequest {
     v1::PromoteRequest { digest: digest.as_str().unwrap().to_owned() }
 }
@@ -260,7 +267,7 @@ async fn a_candidate_is_tried_promoted_and_outlives_restarts_until_the_source_ch
     let bad = lead.set_candidate(candidate(vec![("a.yaml".to_owned(), "x: 1".to_owned())])).await;
     assert_eq!(code(bad.unwrap_err()), "HPC-POL-0004");
     assert_eq!(code(lead.set_candidate(candidate(Vec::new())).await.unwrap_err()), "HPC-USG-0011");
-    let set = json(lead.set_candidate(candidate(documents(1))).await.unwrap());
+    let set = recorded(lead.set_candidate(candidate(documents(1))).await.unwrap());
     assert_eq!((&set["active_digest"], &set["decisions"]), (&source.clone().into(), &0.into()));
     assert_eq!(entries(&daemon.world, "policy.candidate_set").await.len(), 1);
 
@@ -283,7 +290,7 @@ async fn a_candidate_is_tried_promoted_and_outlives_restarts_until_the_source_ch
     let other = lead.promote(promote(&source.clone().into())).await.unwrap_err();
     assert_eq!(code(other), "HPC-POL-0009");
     assert_eq!(code(you.promote(promote(&report["digest"])).await.unwrap_err()), "HPC-POL-0001");
-    let now = json(lead.promote(promote(&report["digest"])).await.unwrap());
+    let now = recorded(lead.promote(promote(&report["digest"])).await.unwrap());
     assert_eq!((&now["digest"], &now["candidate"]), (&report["digest"], &Value::Null));
     assert!(now["promoted"]["by"].as_str().unwrap().ends_with("/user/lead"), "{now}");
     let (plan, _) = daemon.world.broker.plan(&holder, request()).await.unwrap();
@@ -317,12 +324,12 @@ async fn a_candidate_is_tried_promoted_and_outlives_restarts_until_the_source_ch
 
     // Asked for by name, the source counts even if it did not change.
     let mut lead = policies(&daemon, "lead").await;
-    let set = json(lead.set_candidate(candidate(documents(2))).await.unwrap());
+    let set = recorded(lead.set_candidate(candidate(documents(2))).await.unwrap());
     lead.promote(promote(&set["digest"])).await.unwrap();
-    let now = json(lead.reload(v1::ReloadPolicyRequest {}).await.unwrap());
+    let now = recorded(lead.reload(v1::ReloadPolicyRequest {}).await.unwrap());
     assert_eq!((&now["digest"], &now["promoted"]), (&changed.into(), &Value::Null));
-    let set = json(lead.set_candidate(candidate(documents(3))).await.unwrap());
-    let ended = json(lead.clear_candidate(v1::ClearCandidateRequest {}).await.unwrap());
+    let set = recorded(lead.set_candidate(candidate(documents(3))).await.unwrap());
+    let ended = recorded(lead.clear_candidate(v1::ClearCandidateRequest {}).await.unwrap());
     assert_eq!(ended["digest"], set["digest"]);
     assert_eq!(code(lead.clear_candidate(v1::ClearCandidateRequest {}).await.unwrap_err()), "HPC-POL-0009");
     assert_eq!(code(lead.promote(promote(&set["digest"])).await.unwrap_err()), "HPC-POL-0009");
@@ -336,7 +343,7 @@ async fn where_policies_are_signed_an_unsigned_candidate_is_tried_and_never_prom
     let daemon = serve(place.signed()).await;
     let first = daemon.world.broker.policies().digest().to_owned();
     let mut lead = policies(&daemon, "lead").await;
-    let set = json(lead.set_candidate(candidate(documents(1))).await.unwrap());
+    let set = recorded(lead.set_candidate(candidate(documents(1))).await.unwrap());
     let unsigned = lead.promote(promote(&set["digest"])).await.unwrap_err();
     assert_eq!(code(unsigned), "HPC-POL-0013");
     assert_eq!(daemon.world.broker.policies().digest(), first);
@@ -345,10 +352,10 @@ async fn where_policies_are_signed_an_unsigned_candidate_is_tried_and_never_prom
     let signed = |bytes: Vec<u8>| v1::SetCandidateRequest { documents: Vec::new(), bundle: bytes.into() };
     let stranger = lead.set_candidate(signed(bundle("production", 2, &documents(1), 8))).await;
     assert_eq!(code(stranger.unwrap_err()), "HPC-POL-0011");
-    let older = json(lead.set_candidate(signed(place.bundle("production", 1, 1))).await.unwrap());
+    let older = recorded(lead.set_candidate(signed(place.bundle("production", 1, 1))).await.unwrap());
     assert_eq!(code(lead.promote(promote(&older["digest"])).await.unwrap_err()), "HPC-POL-0012");
-    let newer = json(lead.set_candidate(signed(place.bundle("production", 2, 1))).await.unwrap());
-    let now = json(lead.promote(promote(&newer["digest"])).await.unwrap());
+    let newer = recorded(lead.set_candidate(signed(place.bundle("production", 2, 1))).await.unwrap());
+    let now = recorded(lead.promote(promote(&newer["digest"])).await.unwrap());
     assert_eq!((&now["source"]["kind"], &now["source"]["sequence"]), (&"bundle".into(), &2.into()));
     daemon.stop().await.unwrap();
 
@@ -373,7 +380,7 @@ async fn what_cannot_be_kept_is_not_promoted() {
     let daemon = serve(place.unsigned()).await;
     let first = daemon.world.broker.policies().digest().to_owned();
     let mut lead = policies(&daemon, "lead").await;
-    let set = json(lead.set_candidate(candidate(documents(1))).await.unwrap());
+    let set = recorded(lead.set_candidate(candidate(documents(1))).await.unwrap());
     // A folder of that name cannot be replaced by a file.
     std::fs::create_dir_all(place.at("data/policies.json/x")).unwrap();
     let failed = lead.promote(promote(&set["digest"])).await.unwrap_err();
@@ -381,7 +388,7 @@ async fn what_cannot_be_kept_is_not_promoted() {
     assert_eq!(daemon.world.broker.policies().digest(), first);
     assert!(entries(&daemon.world, "policy.promoted").await.is_empty());
     std::fs::remove_dir_all(place.at("data/policies.json")).unwrap();
-    let now = json(lead.promote(promote(&set["digest"])).await.unwrap());
+    let now = recorded(lead.promote(promote(&set["digest"])).await.unwrap());
     assert_eq!(now["digest"], set["digest"], "it is still the candidate, and now it can be kept");
     daemon.stop().await.unwrap();
 }

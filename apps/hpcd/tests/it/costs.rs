@@ -46,6 +46,8 @@ spec:
         let daemon = Daemon::start(World::open(options).await.unwrap(), Listen::free()).await.unwrap();
         let you = person(&daemon.world, "you");
         let ended = lease(&daemon.world, &you).await;
+        // Of one moment, chance would order them.
+        daemon.world.pass(std::time::Duration::from_secs(1)).unwrap();
         let open = lease(&daemon.world, &you).await;
         daemon.world.broker.release(&you, &ended.id).await.unwrap();
         // The simulated cloud takes a while to end an instance.

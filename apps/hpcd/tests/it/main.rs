@@ -13,11 +13,14 @@ mod authzen;
 mod changes;
 mod costs;
 mod directory;
+mod entries;
 mod nodes;
 mod policies;
 mod process;
+mod providers;
 mod stories;
 mod telemetry;
+mod unwritable;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +42,7 @@ pub fn options(data: Option<&Path>) -> WorldOptions {
         policies: None,
         policy_key: None,
         catalog: None,
+        providers: None,
         story: "none".to_owned(),
         pace: Pace::Told,
         start: wall_now(),
@@ -67,7 +71,7 @@ pub async fn lease(world: &World, holder: &Caller) -> LeaseRecord {
 pub async fn node(daemon: &Daemon, name: &str, by: &Caller) -> Joined {
     let life = std::time::Duration::from_secs(300);
     let name = NodeName::parse(name).unwrap();
-    let (token, _) = daemon.world.nodes.invite(&by.name, name, life).await.unwrap();
+    let token = daemon.world.nodes.invite(&by.name, name, life).await.unwrap().token;
     hpc_agent::join(&daemon.endpoint(), &token).await.unwrap()
 }
 

@@ -67,16 +67,16 @@ async fn a_name_stays_with_whoever_invited_it() {
     let life = std::time::Duration::from_secs(300);
     let csr = || CsrRequest::generate().unwrap().csr_der().to_vec();
     assert_eq!(nodes.inviter("gpu-1").await.unwrap(), None);
-    let (token, _) = nodes.invite(&you, name.clone(), life).await.unwrap();
+    let token = nodes.invite(&you, name.clone(), life).await.unwrap().token;
     assert_eq!(nodes.inviter("gpu-1").await.unwrap(), None, "invited is not joined");
     nodes.join(&token, &name, &csr()).await.unwrap();
     assert_eq!(nodes.inviter("gpu-1").await.unwrap().as_ref(), Some(&you));
     let again = nodes.join(&token, &name, &csr()).await.err().unwrap();
     assert_eq!(again.registered(), Some(&codes::AUT_TOKEN_INVALID), "{again}");
     // The machine may come again, by the same invitation's author alone.
-    let (token, _) = nodes.invite(&you, name.clone(), life).await.unwrap();
+    let token = nodes.invite(&you, name.clone(), life).await.unwrap().token;
     nodes.join(&token, &name, &csr()).await.unwrap();
-    let (token, _) = nodes.invite(&lead, name.clone(), life).await.unwrap();
+    let token = nodes.invite(&lead, name.clone(), life).await.unwrap().token;
     let taken = nodes.join(&token, &name, &csr()).await.err().unwrap();
     assert_eq!(taken.registered(), Some(&codes::AUT_NOT_ALLOWED), "{taken}");
     assert_eq!(nodes.inviter("gpu-1").await.unwrap(), Some(you));

@@ -12,6 +12,7 @@ mod wide;
 
 pub use plan::{NodeId, ProofPlan, cover};
 pub use profile::Profile;
+pub(crate) use proof::consistency_roots;
 pub use proof::{
     ConsistencyProof, InclusionProof, verify_consistency, verify_inclusion, verify_subtree_consistency,
     verify_subtree_inclusion,

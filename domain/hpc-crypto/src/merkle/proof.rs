@@ -124,13 +124,50 @@ pub fn verify_subtree_consistency(
     subtree_root: &Hash,
     root: &Hash,
 ) -> Result<(), CryptoError> {
+    if start == end && proof.is_empty() {
+        check_subtree(start, end, size)?;
+        return if *subtree_root == profile.empty_root() { Ok(()) } else { Err(CryptoError::RootMismatch) };
+    }
+    let (found_subtree, found_tree) = subtree_roots(profile, start, end, size, proof, subtree_root)?;
+    if found_subtree == *subtree_root && found_tree == *root {
+        Ok(())
+    } else {
+        Err(CryptoError::RootMismatch)
+    }
+}
+
+/// The roots that a consistency proof leads to: of the earlier tree and of the later one.
+///
+/// Where the earlier tree is one full subtree, the proof starts from `old_root` and can lead to no other.
+pub(crate) fn consistency_roots(
+    profile: Profile,
+    old_size: u64,
+    new_size: u64,
+    proof: &[Hash],
+    old_root: &Hash,
+) -> Result<(Hash, Hash), CryptoError> {
+    if old_size == 0 || old_size > new_size {
+        return Err(CryptoError::SizesOutOfRange { old: old_size, new: new_size });
+    }
+    subtree_roots(profile, 0, old_size, new_size, proof, old_root)
+}
+
+/// The roots of subtree and tree that the hashes of a subtree consistency proof lead to.
+fn subtree_roots(
+    profile: Profile,
+    start: u64,
+    end: u64,
+    size: u64,
+    proof: &[Hash],
+    subtree_root: &Hash,
+) -> Result<(Hash, Hash), CryptoError> {
     check_subtree(start, end, size)?;
     let want = ProofPlan::subtree_consistency(start, end, size)?.len();
     if proof.len() != want {
         return Err(CryptoError::WrongProofLength { got: proof.len(), want });
     }
     if start == end {
-        return if *subtree_root == profile.empty_root() { Ok(()) } else { Err(CryptoError::RootMismatch) };
+        return Err(CryptoError::InvalidSubtree { start, end, size });
     }
     // `first` and `last` are the subtree's outer nodes at the current level, `top` the tree's last node there.
     let (mut first, mut last, mut top) = (start, end - 1, size - 1);
@@ -158,11 +195,7 @@ pub fn verify_subtree_consistency(
         }
         (first, last, top) = (first >> 1, last >> 1, top >> 1);
     }
-    if top == 0 && subtree_hash == *subtree_root && tree_hash == *root {
-        Ok(())
-    } else {
-        Err(CryptoError::RootMismatch)
-    }
+    if top == 0 { Ok((subtree_hash, tree_hash)) } else { Err(CryptoError::RootMismatch) }
 }
 
 /// Checks that the leaf with `leaf_hash` is at `leaf_index` in the subtree over `start..end` with `root`.

@@ -7,8 +7,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod bad_input;
+mod cosignatures;
 mod data;
+mod foreign;
 mod notes;
+mod policies;
+mod seeds;
 mod tiles;
 mod trees;
 mod vectors;
+mod witnesses;

@@ -91,7 +91,7 @@ fn only_trusted_keys_count_and_a_wrong_trusted_signature_spoils_the_note() {
     let (log, witness) =
         (signer(1), NoteSigner::new("witness.example", KeyPair::from_seed([2; 32])).unwrap());
     let mut note = log.sign("text\n").unwrap();
-    witness.cosign(&mut note).unwrap();
+    witness.sign_too(&mut note).unwrap();
     let keys = [log.verifier_key().clone(), witness.verifier_key().clone()];
     assert_eq!(note.verify(&keys).unwrap().len(), 2);
     assert_eq!(note.verify(&keys[1..]).unwrap(), [&keys[1]]);

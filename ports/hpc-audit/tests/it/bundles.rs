@@ -9,7 +9,7 @@ fn signer(seed: u8) -> NoteSigner {
     NoteSigner::new("log.example/audit", KeyPair::from_seed([seed; 32])).unwrap()
 }
 
-fn bundle(selection: impl Into<Selection>) -> Bundle {
+pub(crate) fn bundle(selection: impl Into<Selection>) -> Bundle {
     let texts: Vec<String> = (0..7)
         .map(|i| {
             let entry =
@@ -44,7 +44,7 @@ fn bundle(selection: impl Into<Selection>) -> Bundle {
     }
 }
 
-fn key() -> VerifierKey {
+pub(crate) fn key() -> VerifierKey {
     signer(1).verifier_key().clone()
 }
 

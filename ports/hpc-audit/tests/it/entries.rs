@@ -122,6 +122,7 @@ fn a_search_matches_on_every_condition() {
     no(Search { from: Some(at), outcome: Some(Outcome::Ok), ..all.clone() });
     assert_eq!(Search { after: Some(u64::MAX), ..all.clone() }.range(7), Ok(7..7));
     assert_eq!(Search { after: Some(2), ..all.clone() }.range(7), Ok(3..7));
+    assert_eq!(all.range(1 << 62), Ok(0..1 << 62));
     assert!(matches!(Search { limit: 0, ..all.clone() }.range(7), Err(AuditError::OutOfRange { .. })));
     assert!(Search { limit: 1001, ..all }.range(7).is_err());
 }

@@ -8,4 +8,7 @@
 )]
 
 mod bundles;
+mod commitments;
 mod entries;
+mod outside;
+mod seeds;

@@ -9,6 +9,19 @@ pub struct Document {
     #[prost(bytes = "bytes", tag = "2")]
     pub json: ::prost::bytes::Bytes,
 }
+/// A document, and proof of what was recorded on the way to it. On the wire it is a `Document` with one field more.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RecordedDocument {
+    /// Name and version of its schema: `hpc.policy/v1`.
+    #[prost(string, tag = "1")]
+    pub schema: ::prost::alloc::string::String,
+    /// UTF-8 JSON text.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub json: ::prost::bytes::Bytes,
+    /// Proof of what was recorded.
+    #[prost(message, repeated, tag = "3")]
+    pub receipts: ::prost::alloc::vec::Vec<Receipt>,
+}
 /// Proof that something is in the audit log.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Receipt {
@@ -21,6 +34,10 @@ pub struct Receipt {
     /// Leaves in the log when the receipt was given.
     #[prost(uint64, tag = "3")]
     pub tree_size: u64,
+    /// The proof as a C2SP tlog-proof: index, inclusion proof and a signed checkpoint. Empty when none could be made now:
+    /// the entry is recorded all the same, and AuditService.Proof proves it later.
+    #[prost(string, tag = "4")]
+    pub proof: ::prost::alloc::string::String,
 }
 /// Asks for a plan.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -297,7 +314,7 @@ pub struct JoinRequest {
     pub csr_der: ::prost::bytes::Bytes,
 }
 /// A node is let in.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JoinResponse {
     /// Its certificate and the ones between it and the authority, DER, the node's first.
     #[prost(bytes = "bytes", repeated, tag = "1")]
@@ -308,6 +325,9 @@ pub struct JoinResponse {
     /// Where telemetry goes: `host:port`.
     #[prost(string, tag = "3")]
     pub telemetry_addr: ::prost::alloc::string::String,
+    /// Proof of what was recorded.
+    #[prost(message, repeated, tag = "4")]
+    pub receipts: ::prost::alloc::vec::Vec<Receipt>,
 }
 /// Asks for a join token.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -320,7 +340,7 @@ pub struct JoinTokenRequest {
     pub ttl: ::core::option::Option<::prost_types::Duration>,
 }
 /// A join token.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct JoinTokenResponse {
     /// The token; shown once.
@@ -329,6 +349,9 @@ pub struct JoinTokenResponse {
     /// When it ends.
     #[prost(message, optional, tag = "2")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Proof of what was recorded.
+    #[prost(message, repeated, tag = "3")]
+    pub receipts: ::prost::alloc::vec::Vec<Receipt>,
 }
 /// Asks about the daemon.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

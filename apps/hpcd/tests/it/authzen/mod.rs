@@ -9,6 +9,7 @@ mod batches;
 mod client;
 mod discovery;
 mod mapping;
+mod receipts;
 mod scenario;
 mod searches;
 
@@ -97,6 +98,18 @@ impl Pdp {
         let reply = self.post(path, body).await;
         reply.refused(400)
     }
+}
+
+/// An answer without its receipts: every answer has its own, whatever is the same about them.
+fn without_receipts(mut answer: Value) -> Value {
+    fn strip(value: &mut Value) {
+        if let Some(context) = value.get_mut("context").and_then(Value::as_object_mut) {
+            context.remove("receipt");
+        }
+    }
+    strip(&mut answer);
+    answer.get_mut("evaluations").and_then(Value::as_array_mut).into_iter().flatten().for_each(strip);
+    answer
 }
 
 /// The root of the repository.

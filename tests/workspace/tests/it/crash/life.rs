@@ -28,6 +28,7 @@ pub fn options(data: PathBuf, story: &str, pace: Pace) -> WorldOptions {
         policies: None,
         policy_key: None,
         catalog: None,
+        providers: None,
         story: story.to_owned(),
         pace,
         start: hpcd::demo::start().unwrap(),

@@ -55,6 +55,7 @@ pub fn options(data: &Path) -> WorldOptions {
         policies: None,
         policy_key: None,
         catalog: None,
+        providers: None,
         story: "none".to_owned(),
         pace: Pace::Wall,
         start: wall_now(),

@@ -3,12 +3,16 @@
 //! Strict means: a signature is refused when the key or the signature's point is of low order or not canonically
 //! written, so that a message, a key and a signature that verify anywhere verify for everyone in the same way.
 
+mod batch;
+
 use std::fmt;
 
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::CryptoError;
+
+pub use batch::{Signed, verify_batch};
 
 /// Bytes in a [`Signature`].
 pub const SIGNATURE_BYTES: usize = 64;

@@ -1,0 +1,52 @@
+use hpc_error::{HpcError, codes};
+use serde::Deserialize;
+
+/// Most providers of one file.
+pub const PROVIDERS_MAX: usize = 64;
+
+/// The file of `--providers`: one entry for each provider, in YAML, TOML or JSON.
+///
+/// ```yaml
+/// providers:
+///   - simulated: { clouds: [sim-rack] }
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvidersFile {
+    /// The providers, 1 to [`PROVIDERS_MAX`].
+    pub providers: Vec<ProviderEntry>,
+}
+
+/// One provider and its settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProviderEntry {
+    /// Simulated clouds of this daemon: nothing of them is real.
+    Simulated(SimulatedClouds),
+}
+
+/// Which simulated clouds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimulatedClouds {
+    /// Their ids; none means all of them.
+    #[serde(default)]
+    pub clouds: Vec<String>,
+}
+
+impl ProvidersFile {
+    /// Refuses a file without providers, and one with too many.
+    ///
+    /// # Errors
+    /// `HPC-USG-0010` without, `HPC-USG-0003` with too many.
+    pub fn check(&self) -> Result<(), HpcError> {
+        match self.providers.len() {
+            0 => Err(HpcError::coded(&codes::USG_MISSING_FIELD, "the file names no provider")),
+            1..=PROVIDERS_MAX => Ok(()),
+            got => {
+                let message = format!("the file names {got} providers, at most {PROVIDERS_MAX} are taken");
+                Err(HpcError::coded(&codes::USG_TOO_LARGE, message))
+            }
+        }
+    }
+}
