@@ -11,6 +11,7 @@
 
 mod arrow;
 mod crash;
+mod racks;
 mod snippets;
 mod suites;
 mod surface;
