@@ -152,6 +152,9 @@ impl World {
         let (loaded, promoted) = kept.choose(found, &source)?;
         let stream = run_stream(&ids, data.seed(), data.run(), options.pace);
         let environment = Arc::new(HostEnvironment::new(Arc::clone(&sim), options.pace, stream));
+        let told = Arc::clone(&environment);
+        let told: hpc_provider_static::Clock = Arc::new(move || told.now());
+        let providers = providers::compose(options.providers.as_deref(), &sim, &ledger, &told)?;
         let shared_audit: Arc<dyn AuditLog> = audit.clone();
         let broker = Broker::builder(
             ledger.clone(),
@@ -159,7 +162,7 @@ impl World {
             Arc::new(loaded.set.clone()),
             environment.clone(),
         )
-        .providers(limits::bounded(providers::compose(options.providers.as_deref(), &sim)?))
+        .providers(limits::bounded(providers))
         .settings(Settings { owner: format!("hpcd-{}", data.seed()), dev: true, ..Settings::default() })
         .build()
         .await?;

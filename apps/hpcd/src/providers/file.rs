@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use hpc_error::{HpcError, codes};
 use serde::Deserialize;
 
@@ -9,6 +11,7 @@ pub const PROVIDERS_MAX: usize = 64;
 /// ```yaml
 /// providers:
 ///   - simulated: { clouds: [sim-rack] }
+///   - static: { id: lab, inventory: lab.yaml }
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +26,8 @@ pub struct ProvidersFile {
 pub enum ProviderEntry {
     /// Simulated clouds of this daemon: nothing of them is real.
     Simulated(SimulatedClouds),
+    /// Machines of one's own, from an inventory (`hpc-provider-static`).
+    Static(OwnMachines),
 }
 
 /// Which simulated clouds.
@@ -32,6 +37,16 @@ pub struct SimulatedClouds {
     /// Their ids; none means all of them.
     #[serde(default)]
     pub clouds: Vec<String>,
+}
+
+/// An inventory, and what to call it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnMachines {
+    /// The provider's id in plans, leases and policies.
+    pub id: String,
+    /// The inventory's file; a relative path begins where the file of providers is.
+    pub inventory: PathBuf,
 }
 
 impl ProvidersFile {

@@ -10,10 +10,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hpc_error::{HpcError, codes};
+use hpc_ledger::Ledger;
 use hpc_provider::CapacityProvider;
 use hpc_provider_sim::SimWorld;
+use hpc_provider_static::{Clock, Inventory, InventoryDocument, StaticProvider};
+use hpc_resources::ProviderId;
 
-pub use file::{PROVIDERS_MAX, ProviderEntry, ProvidersFile, SimulatedClouds};
+pub use file::{OwnMachines, PROVIDERS_MAX, ProviderEntry, ProvidersFile, SimulatedClouds};
 
 /// The providers of the file at `path`, or all simulated clouds without one.
 ///
@@ -22,6 +25,8 @@ pub use file::{PROVIDERS_MAX, ProviderEntry, ProvidersFile, SimulatedClouds};
 pub(crate) fn compose(
     path: Option<&Path>,
     sim: &SimWorld,
+    ledger: &Arc<dyn Ledger>,
+    clock: &Clock,
 ) -> Result<Vec<Arc<dyn CapacityProvider>>, HpcError> {
     let Some(path) = path else { return Ok(sim.providers()) };
     let file: ProvidersFile = hpc_config::read_document(path)?;
@@ -31,6 +36,10 @@ pub(crate) fn compose(
     for entry in &file.providers {
         match entry {
             ProviderEntry::Simulated(clouds) => providers.extend(simulated(clouds, sim).map_err(in_file)?),
+            ProviderEntry::Static(own) => {
+                let below = path.parent().unwrap_or(Path::new(""));
+                providers.push(own_machines(own, below, ledger, clock)?);
+            }
         }
     }
     Ok(providers)
@@ -51,4 +60,22 @@ fn simulated(wanted: &SimulatedClouds, sim: &SimWorld) -> Result<Vec<Arc<dyn Cap
         found.push(cloud);
     }
     Ok(found)
+}
+
+/// The inventory is read at the start; what is leased is in the ledger.
+fn own_machines(
+    own: &OwnMachines,
+    below: &Path,
+    ledger: &Arc<dyn Ledger>,
+    clock: &Clock,
+) -> Result<Arc<dyn CapacityProvider>, HpcError> {
+    let path = below.join(&own.inventory);
+    let bad = |message: String| {
+        HpcError::coded(&codes::USG_UNKNOWN_VALUE, format!("`{}`: {message}", path.display()))
+            .with("path", path.display())
+    };
+    let id = ProviderId::parse(own.id.as_str()).map_err(|error| bad(error.to_string()))?;
+    let document: InventoryDocument = hpc_config::read_document(&path)?;
+    let inventory = Inventory::check(document).map_err(|error| bad(error.to_string()))?;
+    Ok(Arc::new(StaticProvider::new(id, inventory, Arc::clone(ledger), Arc::clone(clock))))
 }

@@ -44,3 +44,52 @@ async fn a_file_that_cannot_be_meant_is_refused_with_its_place() {
     let error = ids(&format!("providers:\n{many}")).await.unwrap_err();
     assert_eq!(error.code_text(), Some("HPC-USG-0003"), "{error}");
 }
+
+/// Machines of one's own go the whole journey: planned, leased, found again after a restart, released.
+#[tokio::test]
+async fn machines_of_ones_own_are_leased_and_released() {
+    let dir = tempfile::tempdir().unwrap();
+    let inventory = "region: berlin-1\n\
+        types:\n  dgx-h100:\n    gpus: { model: h100, count: 8, memory_each: 80 GiB }\n    cpu: 192\n    memory: 2 TiB\n    \
+        price: 20.00 USD\n\
+        machines:\n  - { name: dgx-01, type: dgx-h100, zone: rack-a }\n";
+    std::fs::write(dir.path().join("lab.yaml"), inventory).unwrap();
+    let providers = file(&dir, "providers: [{ static: { id: lab, inventory: lab.yaml } }]\n");
+    let data = dir.path().join("data");
+    let options = || WorldOptions { providers: Some(providers.clone()), ..crate::options(Some(&data)) };
+    let lease = {
+        let world = World::open(options()).await.unwrap();
+        assert!(!world.broker.all_simulated());
+        assert!(!world.info("you").simulated);
+        let lease = crate::lease(&world, &crate::person(&world, "you")).await;
+        assert_eq!(lease.offer.as_ref().unwrap().key().provider.as_str(), "lab");
+        assert!(!lease.simulated);
+        world.audit.close().await.unwrap();
+        lease
+    };
+    let world = World::open(options()).await.unwrap();
+    let you = crate::person(&world, "you");
+    let request = hpcd::demo::built_in_request().into_request().unwrap();
+    let (none, _) = world.broker.plan(&you, request).await.unwrap();
+    assert!(none.plan.attempts.is_empty(), "the one machine is taken");
+    world.broker.release(&you, &lease.id).await.unwrap();
+    crate::lease(&world, &you).await;
+}
+
+#[tokio::test]
+async fn an_inventory_that_cannot_be_meant_is_refused_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    for (inventory, said) in [
+        (None, "lab.yaml"),
+        (Some("region: berlin-1\ntypes: {}\nmachines: [{ name: a, type: nothing, zone: z }]\n"), "lab.yaml"),
+        (Some("regions: x\n"), "region"),
+    ] {
+        if let Some(text) = inventory {
+            std::fs::write(dir.path().join("lab.yaml"), text).unwrap();
+        }
+        let providers = file(&dir, "providers: [{ static: { id: lab, inventory: lab.yaml } }]\n");
+        let options = WorldOptions { providers: Some(providers), ..crate::options(None) };
+        let error = World::open(options).await.map(drop).unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}
