@@ -26,6 +26,9 @@ mod config;
 mod disk;
 mod error;
 mod examine;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
 mod ids;
 mod index;

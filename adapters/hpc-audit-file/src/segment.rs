@@ -15,6 +15,7 @@
 //! one that was not: that tells a write which did not reach the disk from damage.
 
 use hpc_crypto::hashing::Hash;
+use hpc_crypto::merkle::LEAVES_MAX;
 
 use crate::DirError;
 use crate::map::damaged;
@@ -259,6 +260,11 @@ impl<'b> File<'b> {
         if number != self.number {
             return Err(self.wrong(12, &format!("the file is number {number} of the tail")));
         }
+        if base > LEAVES_MAX {
+            return Err(
+                self.wrong(BASE_OFFSET as usize, "the file begins after more entries than a log can have")
+            );
+        }
         self.filled(HEADER_BYTES, SECTOR_BYTES)?;
         Ok((base, root.map_err(|error| self.wrong(ROOT_OFFSET as usize, &error.to_string()))?))
     }
@@ -380,6 +386,16 @@ mod tests {
     }
 
     const ENDS: [usize; 3] = [512, 1024, 1024 + 2048];
+
+    #[test]
+    fn a_tail_begins_after_no_more_entries_than_a_log_can_have() {
+        let root = Hash::from_bytes([9; 32]);
+        let begin = |base| scan(&header(NUMBER, base, &root), NUMBER).map(|scanned| scanned.begin);
+        assert_eq!(begin(LEAVES_MAX), Ok(Some((LEAVES_MAX, root))));
+        for base in [LEAVES_MAX + 1, u64::MAX] {
+            assert!(matches!(begin(base), Err(DirError::Damaged { .. })), "{base}");
+        }
+    }
 
     #[test]
     fn a_tail_returns_its_entries() {
