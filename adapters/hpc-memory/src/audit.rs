@@ -6,16 +6,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use hpc_audit::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, AuditError, AuditLog, ConsistencyProof, ENTRIES_LIMIT_MAX, Entry,
-    InclusionProof, PROFILE, Receipt, Recorded, SEARCH_SCAN_MAX, Search, SearchPage, SignedCheckpoint, Tile,
-    TileKind, TileSource, VerifierKey,
+    InclusionProof, PROFILE, Receipt, Recorded, SEARCH_SCAN_MAX, Search, SearchPage, SignedCheckpoint,
+    VerifierKey,
 };
 use hpc_crypto::CryptoError;
 use hpc_crypto::checkpoint::Checkpoint;
 use hpc_crypto::hashing::Hash;
-use hpc_crypto::merkle::{MerkleTree, NodeId};
+use hpc_crypto::merkle::MerkleTree;
 use hpc_crypto::note::NoteSigner;
 use hpc_crypto::signing::KeyPair;
-use hpc_crypto::tile::{TILE_HEIGHT, push_entry};
 
 /// The most entries a [`MemoryAuditLog`] takes, about 1 KiB each.
 pub const MEMORY_ENTRIES_MAX: u64 = 1 << 20;
@@ -40,10 +39,10 @@ pub struct MemoryAuditLog {
     state: Mutex<State>,
 }
 
-struct State {
+pub(crate) struct State {
     tree: MerkleTree,
-    entries: Vec<Recorded>,
-    published: SignedCheckpoint,
+    pub(crate) entries: Vec<Recorded>,
+    pub(crate) published: SignedCheckpoint,
     by_id: HashMap<String, u64>,
     writable: bool,
     faults: Option<Faults>,
@@ -102,7 +101,7 @@ impl MemoryAuditLog {
         self.state().writable = writable;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics while the lock is held, and if it did, every change is made whole or not at all.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -247,56 +246,12 @@ impl AuditLog for MemoryAuditLog {
     }
 }
 
-#[async_trait]
-impl TileSource for MemoryAuditLog {
-    fn published(&self) -> SignedCheckpoint {
-        self.state().published.clone()
-    }
-
-    async fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, AuditError> {
-        let state = self.state();
-        let published = state.published.checkpoint().size;
-        if tile.widest(published).is_none_or(|widest| widest.width() < tile.width()) {
-            return Ok(None);
-        }
-        let mut bytes = Vec::new();
-        for place in tile.start()..tile.start() + u64::from(tile.width()) {
-            match tile.kind() {
-                TileKind::Hashes(level) => {
-                    let node = NodeId { level: u32::from(level) * TILE_HEIGHT, index: place };
-                    bytes.extend_from_slice(subtree(&state.entries, node)?.as_bytes());
-                }
-                TileKind::Entries => {
-                    let recorded = usize::try_from(place).ok().and_then(|place| state.entries.get(place));
-                    let encoded = recorded.and_then(|recorded| recorded.entry.encode().ok());
-                    let encoded = encoded.ok_or_else(|| missing(place))?;
-                    push_entry(&mut bytes, &encoded).map_err(damaged)?;
-                }
-            }
-        }
-        Ok(Some(bytes))
-    }
-}
-
 fn checkpoint_of(tree: &MerkleTree, signer: &NoteSigner) -> Result<SignedCheckpoint, CryptoError> {
     let origin = signer.verifier_key().name().to_owned();
     Checkpoint { origin, size: tree.len(), root: tree.root(), extensions: Vec::new() }.sign(signer)
 }
 
-/// The hash of a complete node, from the leaves below it.
-fn subtree(entries: &[Recorded], node: NodeId) -> Result<Hash, AuditError> {
-    let start = usize::try_from(node.index << node.level).unwrap_or(usize::MAX);
-    let leaves =
-        entries.get(start..start.saturating_add(1 << node.level)).ok_or_else(|| missing(node.index))?;
-    let hashes: Vec<Hash> = leaves.iter().map(|recorded| recorded.leaf_hash).collect();
-    Ok(PROFILE.root_of(&hashes))
-}
-
-fn missing(place: u64) -> AuditError {
-    AuditError::Damaged { place: "memory".to_owned(), reason: format!("nothing is at {place}") }
-}
-
-fn damaged(error: CryptoError) -> AuditError {
+pub(crate) fn damaged(error: CryptoError) -> AuditError {
     AuditError::Damaged { place: "memory".to_owned(), reason: error.to_string() }
 }
 
@@ -366,6 +321,4 @@ mod tests {
         let log: std::sync::Arc<dyn AuditLog> = std::sync::Arc::new(log());
         (log, ())
     });
-
-    hpc_conformance::tile_source!(async { (std::sync::Arc::new(log()), ()) });
 }

@@ -10,3 +10,5 @@ pub mod provider;
 pub mod timeseries;
 pub mod tracer;
 pub mod transport;
+
+mod tiles;

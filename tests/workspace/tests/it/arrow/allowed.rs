@@ -101,6 +101,11 @@ pub const SIBLINGS: &[(&str, &str)] = &[
 /// Heavy or peculiar crates, and the manifests that are meant for them.
 pub const VENDORS: &[(&str, &[&str])] = &[
     ("redb", &["hpc-ledger-redb", "hpc-tsdb-embedded"]),
+    ("aws-config", &["hpc-provider-aws"]),
+    ("aws-credential-types", &["hpc-provider-aws"]),
+    ("aws-sdk-ec2", &["hpc-provider-aws"]),
+    ("aws-sdk-pricing", &["hpc-provider-aws"]),
+    ("aws-sdk-servicequotas", &["hpc-provider-aws"]),
     // hpcd asks witnesses of other organisations.
     ("reqwest", &["hpc-tsdb-influxdb", "hpcd"]),
     ("rmcp", &["hpc-mcp"]),
@@ -148,5 +153,7 @@ pub const BANNED: &[&str] = &[
     "lazy_static",
 ];
 
-/// Crates that nothing may bring into the default tree, from however far: there is one TLS stack, on aws-lc-rs.
-pub const BANNED_FROM_TREE: &[&str] = &["openssl-sys", "openssl", "native-tls", "ring"];
+/// Crates that nothing may bring into the default tree, from however far: there is one TLS stack, on aws-lc-rs, and no
+/// cloud's SDK is built unless it is asked for.
+pub const BANNED_FROM_TREE: &[&str] =
+    &["openssl-sys", "openssl", "native-tls", "ring", "aws-sdk-ec2", "aws-config"];
