@@ -11,7 +11,6 @@ use hpc_audit::{
 };
 use hpc_crypto::CryptoError;
 use hpc_crypto::checkpoint::Checkpoint;
-use hpc_crypto::hashing::Hash;
 use hpc_crypto::merkle::MerkleTree;
 use hpc_crypto::note::NoteSigner;
 use hpc_crypto::signing::KeyPair;
