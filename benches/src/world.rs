@@ -180,3 +180,47 @@ where
     }
     Ok((answers, samples, start.elapsed()))
 }
+
+/// Gives `work` one item every `every`, at most `at_once` at a time, and measures each from the moment it was due: a
+/// slow answer makes the ones behind it late as well.
+///
+/// # Errors
+/// The first of `work`.
+pub async fn paced<I, T, F>(
+    items: Vec<I>,
+    at_once: usize,
+    every: Duration,
+    work: impl Fn(I) -> F + Send + Sync + 'static,
+) -> Result<(Vec<T>, Samples)>
+where
+    I: Send + 'static,
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send,
+{
+    let shared = Arc::new((Mutex::new(items.into_iter().zip(0_u32..)), work));
+    let start = tokio::time::Instant::now();
+    let tasks: Vec<_> = (0..at_once.max(1))
+        .map(|_| {
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move {
+                let (items, work) = &*shared;
+                let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let (mut answers, mut samples) = (Vec::new(), Samples::default());
+                while let Some((item, number)) = next() {
+                    let due = start + every * number;
+                    tokio::time::sleep_until(due).await;
+                    answers.push(work(item).await?);
+                    samples.push(due.elapsed());
+                }
+                Result::Ok((answers, samples))
+            })
+        })
+        .collect();
+    let (mut answers, mut samples) = (Vec::new(), Samples::default());
+    for task in tasks {
+        let (more, took) = task.await??;
+        answers.extend(more);
+        samples.extend(took);
+    }
+    Ok((answers, samples))
+}

@@ -16,7 +16,7 @@ use crate::shared::{Shared, WIDTH};
 use crate::writer::Reply;
 
 /// Ids that are handed on at once: appends wait meanwhile.
-const IDS_AT_ONCE: usize = 1024;
+const IDS_AT_ONCE: usize = 256;
 
 pub(crate) enum Task {
     /// Makes the next file of the tail.
@@ -121,9 +121,14 @@ impl Publisher {
             let entries = edge.pending.iter().skip(skip).take((size - from) as usize);
             entries.map(|entry| Arc::clone(&entry.marks)).collect()
         };
-        self.shared.index.add(from, marks.iter().map(|marks| &**marks));
-        for marks in marks.chunks(IDS_AT_ONCE) {
-            self.shared.ids().forget(marks.iter().map(|marks| marks.id));
+        // In small parts, and others first: each append asks both for its ids, and waits as long as they are held.
+        for (part, first) in marks.chunks(IDS_AT_ONCE).zip((from..).step_by(IDS_AT_ONCE)) {
+            self.shared.index.add(first, part.iter().map(|marks| &**marks));
+            std::thread::yield_now();
+        }
+        for part in marks.chunks(IDS_AT_ONCE) {
+            self.shared.ids().forget(part.iter().map(|marks| marks.id));
+            std::thread::yield_now();
         }
         let freed = self.shared.edge_mut().publish(signed.clone());
         // Only here, so that appends do not wait for it.

@@ -10,7 +10,7 @@ use hpc_crypto::signing::KeyPair;
 
 use super::Promise;
 use crate::harness::{Bench, Report, Samples, count, rate, show};
-use crate::world::each;
+use crate::world::{each, paced};
 use crate::{Result, fixtures};
 
 pub(super) const PROMISE: Promise = Promise {
@@ -23,6 +23,8 @@ pub(super) const PROMISE: Promise = Promise {
 const PER_CALL: usize = 16;
 /// Bytes of an encoded entry.
 const ENTRY_BYTES: usize = 256;
+/// Entries that come each second where latency is measured.
+const RATE: f64 = 100_000.0;
 /// Callers that wait at the same time.
 const CALLERS: usize = 32;
 
@@ -33,17 +35,25 @@ fn run(bench: &Bench) -> Result<Report> {
     let ours = rate(entries, time);
     let bare = bare(bench, entries)?;
     let theirs = rate(entries, bare.1);
+    let offered = runtime.block_on(at_rate(bench, entries / 2))?;
     let (single, single_time) = runtime.block_on(append(bench, entries / 8, 1, 512))?;
     Ok(Report::new()
         .measured("entries_per_s", count(ours))
-        .measured("p99", show(samples.p99()))
+        .measured("p99_at_100k", show(offered.p99()))
         .rival("write_fdatasync_per_s", count(theirs))
         .rival("p99", show(bare.0.p99()))
         .ratio(ours / theirs)
         .goal("entries_per_s>=100k", ours >= 100_000.0)
-        .goal("p99<5ms", samples.p99() < Duration::from_millis(5))
+        .goal("p99_at_100k<5ms", offered.p99() < Duration::from_millis(5))
         .note(format!(
-            "{CALLERS} callers, {PER_CALL} entries of {ENTRY_BYTES} bytes a call: p50 {}, p99 {}, p99.9 {}, worst {}",
+            "100,000 entries offered a second, {PER_CALL} a call, each from the moment it was due: p50 {}, p99 {}, p99.9 {}, worst {}",
+            show(offered.p50()),
+            show(offered.p99()),
+            show(offered.percentile(99.9)),
+            show(offered.percentile(100.0))
+        ))
+        .note(format!(
+            "as fast as they can, {CALLERS} callers, {PER_CALL} entries of {ENTRY_BYTES} bytes a call: p50 {}, p99 {}, p99.9 {}, worst {}",
             show(samples.p50()),
             show(samples.p99()),
             show(samples.percentile(99.9)),
@@ -64,6 +74,32 @@ fn run(bench: &Bench) -> Result<Report> {
         )))
 }
 
+/// Latency at the promised rate: calls come when they are due, whether or not those before are answered.
+async fn at_rate(bench: &Bench, entries: usize) -> Result<Samples> {
+    let config = Config::new("bench.audit");
+    let log = Arc::new(FileAuditLog::open(&bench.folder()?, KeyPair::from_seed([1; 32]), config)?);
+    let calls = calls(entries, PER_CALL)?;
+    let every = Duration::from_secs_f64(PER_CALL as f64 / RATE);
+    let shared = Arc::clone(&log);
+    let (_, samples) = paced(calls, 512, every, move |entries| {
+        let log = Arc::clone(&shared);
+        async move { Ok(log.append(entries).await?.len()) }
+    })
+    .await?;
+    log.close().await?;
+    Ok(samples)
+}
+
+fn calls(entries: usize, per_call: usize) -> Result<Vec<Vec<Entry>>> {
+    (0..entries / per_call)
+        .map(|call| {
+            (call * per_call..(call + 1) * per_call)
+                .map(|number| fixtures::entry_of(number, ENTRY_BYTES))
+                .collect()
+        })
+        .collect()
+}
+
 async fn append(
     bench: &Bench,
     entries: usize,
@@ -72,13 +108,7 @@ async fn append(
 ) -> Result<(Samples, Duration)> {
     let config = Config::new("bench.audit");
     let log = Arc::new(FileAuditLog::open(&bench.folder()?, KeyPair::from_seed([1; 32]), config)?);
-    let calls: Vec<Vec<Entry>> = (0..entries / per_call)
-        .map(|call| {
-            (call * per_call..(call + 1) * per_call)
-                .map(|number| fixtures::entry_of(number, ENTRY_BYTES))
-                .collect()
-        })
-        .collect::<Result<_>>()?;
+    let calls = calls(entries, per_call)?;
     let shared = Arc::clone(&log);
     let (receipts, samples, time) = each(calls, callers, move |entries| {
         let log = Arc::clone(&shared);
