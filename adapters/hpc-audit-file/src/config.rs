@@ -1,9 +1,9 @@
 /// What is written with one fsync at most, in bytes: further appends wait for the next.
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
 /// Encoded bytes of entries that are held in memory before they are published as tiles.
-pub const PENDING_BYTES_MAX: usize = 8 << 20;
+pub const PENDING_BYTES_MAX: usize = 2 << 20;
 /// Entries that are held in memory before they are published as tiles.
-pub const PENDING_ENTRIES_MAX: usize = 65_536;
+pub const PENDING_ENTRIES_MAX: usize = 8_192;
 /// The longest write-ahead tail. Beyond it, which happens only while tiles cannot be written, appends are refused.
 pub const TAIL_BYTES_MAX: u64 = 64 << 20;
 

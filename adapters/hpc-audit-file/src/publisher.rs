@@ -21,7 +21,7 @@ const IDS_AT_ONCE: usize = 256;
 pub(crate) enum Task {
     /// Makes the next file of the tail.
     Prepare,
-    /// Writes full tiles, for which nobody waits yet.
+    /// Writes full tiles and makes them durable, for which nobody waits yet.
     Tiles,
     /// Signs a checkpoint over everything, for which nobody waits.
     Publish,
@@ -67,7 +67,7 @@ impl Publisher {
                 replies.into_iter().for_each(|reply| drop(reply.send(outcome.clone())));
             } else {
                 let size = self.shared.edge().size();
-                let _ = self.write_full(size);
+                let _ = self.write_full(size).and_then(|()| self.sync());
             }
             if let Some(reply) = renew {
                 let _ = reply.send(self.renew());
@@ -94,12 +94,7 @@ impl Publisher {
         self.write_full(size)?;
         self.write_partial(from, size)?;
         self.prepare();
-        let unsynced = std::mem::take(&mut self.unsynced);
-        if let Err(error) = self.disk.sync_all(&self.root, &unsynced) {
-            // They are written once more, as other files.
-            self.written = from;
-            return Err(unwritable(error));
-        }
+        self.sync()?;
         let note = [(CHECKPOINT.to_owned(), signed.to_string().into_bytes())];
         self.disk.replace(&note).map_err(unwritable)?;
         self.let_go(from, &signed);
@@ -110,6 +105,16 @@ impl Publisher {
         }
         let _ = self.shared.tail.release(&self.disk, size);
         Ok(signed)
+    }
+
+    /// Makes the tiles that are written durable. Appends share the disk with it, so it comes often and is short.
+    fn sync(&mut self) -> Result<(), AuditError> {
+        let unsynced = std::mem::take(&mut self.unsynced);
+        self.disk.sync_all(&self.root, &unsynced).map_err(|error| {
+            // They are written once more, as other files.
+            self.written = self.shared.edge().checkpoint.checkpoint().size;
+            unwritable(error)
+        })
     }
 
     /// Frees the memory of what is published now.

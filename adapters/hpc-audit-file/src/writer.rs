@@ -18,7 +18,7 @@ use crate::publisher::Task;
 use crate::segment::Group;
 use crate::shared::{Pending, Shared, WIDTH};
 
-/// Full tiles are written as soon as there are so many entries more, without being made durable yet.
+/// Full tiles are written and made durable as soon as there are so many entries more.
 const TILES_ENTRIES: usize = 16 * WIDTH as usize;
 
 /// Where appends wait for the publisher. Small in the tests of this package, so that they get there.
