@@ -154,7 +154,41 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send,
 {
-    let shared = Arc::new((Mutex::new(items.into_iter()), work));
+    spread(items, at_once, None, work).await
+}
+
+/// Gives `work` one item every `every`, at most `at_once` at a time, and measures each from the moment it was due: a
+/// slow answer makes the ones behind it late as well.
+///
+/// # Errors
+/// The first failure.
+pub async fn paced<I, T, F>(
+    items: Vec<I>,
+    at_once: usize,
+    every: Duration,
+    work: impl Fn(I) -> F + Send + Sync + 'static,
+) -> Result<(Vec<T>, Samples, Duration)>
+where
+    I: Send + 'static,
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send,
+{
+    spread(items, at_once, Some(every), work).await
+}
+
+/// With a pace an item begins when it is due, without one when there is room.
+async fn spread<I, T, F>(
+    items: Vec<I>,
+    at_once: usize,
+    pace: Option<Duration>,
+    work: impl Fn(I) -> F + Send + Sync + 'static,
+) -> Result<(Vec<T>, Samples, Duration)>
+where
+    I: Send + 'static,
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send,
+{
+    let shared = Arc::new((Mutex::new(items.into_iter().zip(0_u32..)), work));
     let start = Instant::now();
     let tasks: Vec<_> = (0..at_once.max(1))
         .map(|_| {
@@ -163,8 +197,15 @@ where
                 let (items, work) = &*shared;
                 let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let (mut answers, mut samples) = (Vec::new(), Samples::default());
-                while let Some(item) = next() {
-                    let begun = Instant::now();
+                while let Some((item, number)) = next() {
+                    let begun = match pace {
+                        Some(every) => {
+                            let due = start + every * number;
+                            tokio::time::sleep_until(due.into()).await;
+                            due
+                        }
+                        None => Instant::now(),
+                    };
                     answers.push(work(item).await?);
                     samples.push(begun.elapsed());
                 }
@@ -179,48 +220,4 @@ where
         samples.extend(took);
     }
     Ok((answers, samples, start.elapsed()))
-}
-
-/// Gives `work` one item every `every`, at most `at_once` at a time, and measures each from the moment it was due: a
-/// slow answer makes the ones behind it late as well.
-///
-/// # Errors
-/// The first of `work`.
-pub async fn paced<I, T, F>(
-    items: Vec<I>,
-    at_once: usize,
-    every: Duration,
-    work: impl Fn(I) -> F + Send + Sync + 'static,
-) -> Result<(Vec<T>, Samples)>
-where
-    I: Send + 'static,
-    T: Send + 'static,
-    F: Future<Output = Result<T>> + Send,
-{
-    let shared = Arc::new((Mutex::new(items.into_iter().zip(0_u32..)), work));
-    let start = tokio::time::Instant::now();
-    let tasks: Vec<_> = (0..at_once.max(1))
-        .map(|_| {
-            let shared = Arc::clone(&shared);
-            tokio::spawn(async move {
-                let (items, work) = &*shared;
-                let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let (mut answers, mut samples) = (Vec::new(), Samples::default());
-                while let Some((item, number)) = next() {
-                    let due = start + every * number;
-                    tokio::time::sleep_until(due).await;
-                    answers.push(work(item).await?);
-                    samples.push(due.elapsed());
-                }
-                Result::Ok((answers, samples))
-            })
-        })
-        .collect();
-    let (mut answers, mut samples) = (Vec::new(), Samples::default());
-    for task in tasks {
-        let (more, took) = task.await??;
-        answers.extend(more);
-        samples.extend(took);
-    }
-    Ok((answers, samples))
 }

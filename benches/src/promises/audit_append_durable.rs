@@ -81,7 +81,7 @@ async fn at_rate(bench: &Bench, entries: usize) -> Result<Samples> {
     let calls = calls(entries, PER_CALL)?;
     let every = Duration::from_secs_f64(PER_CALL as f64 / RATE);
     let shared = Arc::clone(&log);
-    let (_, samples) = paced(calls, 512, every, move |entries| {
+    let (_, samples, _) = paced(calls, 512, every, move |entries| {
         let log = Arc::clone(&shared);
         async move { Ok(log.append(entries).await?.len()) }
     })
