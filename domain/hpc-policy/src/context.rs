@@ -171,6 +171,12 @@ impl Principal {
         &self.teams
     }
 
+    /// `principal.<name>`, if it is set and no secret.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&Value> {
+        self.attributes.get(name).filter(|attribute| !attribute.secret).map(|attribute| &attribute.value)
+    }
+
     /// The SPIFFE ID, if there is one.
     #[must_use]
     pub fn spiffe_id(&self) -> Option<&str> {

@@ -20,6 +20,7 @@
 //! ```
 
 mod accelerator;
+mod budget;
 mod catalog;
 mod document;
 mod ids;
@@ -31,6 +32,13 @@ mod quantity;
 mod request;
 
 pub use accelerator::{AcceleratorModel, GpuVendor, ModelError};
+pub use budget::account::{
+    ACCOUNT_MONTHS_MAX, Account, BudgetStanding, BudgetWindow, Limits, LimitsError, Shortfall, Spent,
+};
+pub use budget::accounts::{Accounts, Headroom, Hold as BudgetHold, Refused};
+pub use budget::month::{MONTHS_MAX, Month, MonthError};
+pub use budget::payer::{Payer, PayerError, PayerKind};
+pub use budget::span::Span;
 pub use catalog::{Catalog, OFFERS_MAX};
 pub use document::{GpuDocument, RequestDocument, parse_duration_s};
 pub use ids::{

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::budget::account::Shortfall;
+use crate::budget::accounts::Refused;
 use crate::catalog::Catalog;
 use crate::ids::{PlanId, ProviderId, QuotaFamily, RequestId};
 use crate::money::{Money, MoneyError, PerInstanceHour};
@@ -46,6 +48,13 @@ pub enum Exclusion {
         total: Money,
         /// What is left.
         limit: Money,
+    },
+    /// It does not fit under the limits of those who would pay.
+    Budgets {
+        /// Every limit in the way; empty when the currency is.
+        budgets: Vec<Shortfall>,
+        /// The same in words.
+        message: String,
     },
     /// The quota would be exceeded.
     Quota {
@@ -92,6 +101,7 @@ impl Exclusion {
             Self::Price { .. } => "price",
             Self::PriceUnknown => "price-unknown",
             Self::Budget { .. } => "budget",
+            Self::Budgets { .. } => "budgets",
             Self::Quota { .. } => "quota",
             Self::Stock { .. } => "stock",
             Self::Region => "region",
@@ -113,6 +123,12 @@ impl Exclusion {
             Self::PriceUnknown => "a catalog that states the price".to_owned(),
             Self::Budget { total, .. } => {
                 format!("a limit of {total}, a shorter duration, or a larger budget")
+            }
+            Self::Budgets { budgets, .. } => {
+                match budgets.iter().filter_map(|short| short.budget.resets_at).min() {
+                    Some(at) => format!("a larger budget, less, a shorter duration, or a wait until {at}"),
+                    None => "a larger budget, less, or a shorter duration".to_owned(),
+                }
             }
             Self::Quota { family, need, .. } => format!("a quota for {family} with {need} free"),
             Self::Stock { until } => format!("ask again after {until}"),
@@ -238,6 +254,14 @@ pub trait Facts {
     /// The denying rule and its message.
     fn policy(&self, offer: &Offer, hourly: Money) -> Result<(), (String, String)>;
 
+    /// Whether those who would pay can: `hourly` and `total` for all instances needed, without any tolerance.
+    ///
+    /// # Errors
+    /// Why not.
+    fn budgets(&self, _hourly: Money, _total: Money) -> Result<(), Refused> {
+        Ok(())
+    }
+
     /// The quota that applies: (limit, used). `None` when none applies or none is known.
     fn quota(&self, offer: &Offer) -> Option<(u64, u64)>;
 
@@ -259,7 +283,7 @@ pub struct PlanInput<'a> {
     pub unavailable: &'a [(ProviderId, String)],
     /// Facts about offers.
     pub facts: &'a dyn Facts,
-    /// What the team may still hold; `None` when no budget applies.
+    /// What may be spent at most beside the request's own limit; `None` when nothing bounds it. Budgets are [`Facts`].
     pub headroom: Option<Money>,
     /// What drawbacks cost.
     pub weights: RankWeights,
@@ -367,6 +391,14 @@ fn check_facts(input: &PlanInput<'_>, candidate: &Candidate<'_>) -> Result<(), E
     let offer = candidate.offer;
     if let Err((rule, message)) = input.facts.policy(offer, candidate.hourly) {
         return Err(Exclusion::Policy { rule, message });
+    }
+    if let Err(refused) = input.facts.budgets(candidate.hourly, candidate.total) {
+        let message = refused.to_string();
+        let budgets = match refused {
+            Refused::Exceeded(budgets) => budgets,
+            Refused::Currency { .. } => Vec::new(),
+        };
+        return Err(Exclusion::Budgets { budgets, message });
     }
     if let (Some(cost), Some((limit, used))) = (&offer.quota, input.facts.quota(offer)) {
         let need = cost.units_per_instance.saturating_mul(u64::from(candidate.instances));

@@ -246,6 +246,7 @@ fn detail(why: &Exclusion) -> String {
         Exclusion::Budget { total, limit } => {
             format!("{} is over {}", text::money(*total), text::money(*limit))
         }
+        Exclusion::Budgets { message, .. } => message.clone(),
         Exclusion::Quota { family, need, free, limit } => {
             format!("needs {need} of {family}, {free} of {limit} free")
         }
