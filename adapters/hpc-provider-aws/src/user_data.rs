@@ -9,6 +9,9 @@ use zeroize::Zeroizing;
 /// Most user data that EC2 takes, in bytes before encoding.
 pub const USER_DATA_BYTES_MAX: usize = 16 << 10;
 
+/// Most instances of one create that start an agent: one token each is what fits into [`USER_DATA_BYTES_MAX`].
+pub const AGENTS_MAX: usize = 64;
+
 /// What the first boot runs. It holds a token: it has no readable `Debug`, and is wiped when dropped.
 pub struct UserData(Zeroizing<String>);
 
@@ -30,6 +33,12 @@ pub enum UserDataError {
     /// The reference leads nowhere.
     #[error("`{0}` names no user data; it may have been used up")]
     Unknown(String),
+    /// No token, or more than [`AGENTS_MAX`].
+    #[error("{0} agents were to be started by one create, 1 to {AGENTS_MAX} can be")]
+    Agents(usize),
+    /// It cannot be made now.
+    #[error("what the first boot runs cannot be made: {0}")]
+    Failed(String),
 }
 
 /// Turns a reference in an intent into what it stands for.
@@ -69,8 +78,8 @@ impl UserDataSource for NoUserData {
 pub struct AgentStart<'a> {
     /// The daemon's control API, for example `https://hpcd.internal:7801`.
     pub daemon: &'a str,
-    /// The one-time token.
-    pub token: &'a str,
+    /// A one-time token for each instance of the create, in order of their launch index; 1 to [`AGENTS_MAX`].
+    pub tokens: &'a [&'a str],
     /// The lease the node works for.
     pub lease: Option<&'a str>,
 }
@@ -91,18 +100,31 @@ impl UserData {
     /// A script that starts `hpc-agent`, which the image must have in its path.
     ///
     /// The token goes into a file that root alone can read, is given to the agent by its name, and is removed when the
-    /// agent has ended. EC2 shows user data to whoever may read the instance's attributes and to every process on the
-    /// instance that reaches its metadata service: a token that is used once and ends soon is what belongs there.
+    /// agent has ended. All instances of one create get one script: with several tokens it asks the metadata service which
+    /// instance it is on (`ami-launch-index`; needs `curl`), and takes that token. EC2 shows user data to whoever may read
+    /// an instance's attributes and to every process on the instance that reaches its metadata service: tokens that are
+    /// used once and end soon are what belongs there.
     ///
     /// # Errors
-    /// [`UserDataError::Text`] for a value with a character outside letters, digits and `-_.:/=+[]`.
+    /// [`UserDataError::Text`] for a value with a character outside letters, digits and `-_.:/=+[]`,
+    /// [`UserDataError::Agents`], [`UserDataError::Long`].
     pub fn agent(start: &AgentStart<'_>) -> Result<Self, UserDataError> {
         let plain = |what, text: &str| {
             let fine = |c: char| c.is_ascii_alphanumeric() || "-_.:/=+[]".contains(c);
             if text.is_empty() || !text.chars().all(fine) { Err(UserDataError::Text(what)) } else { Ok(()) }
         };
         plain("daemon's address", start.daemon)?;
-        plain("token", start.token)?;
+        if start.tokens.len() > AGENTS_MAX {
+            return Err(UserDataError::Agents(start.tokens.len()));
+        }
+        for token in start.tokens {
+            plain("token", token)?;
+        }
+        let token = match start.tokens {
+            [] => return Err(UserDataError::Agents(0)),
+            [token] => Zeroizing::new(format!("token='{token}'\n")),
+            several => by_launch_index(several),
+        };
         let lease = match start.lease {
             Some(lease) => {
                 plain("lease", lease)?;
@@ -115,10 +137,12 @@ impl UserData {
              set -eu\n\
              umask 077\n\
              mkdir -p /run/hpc-agent\n\
-             printf '%s\\n' '{}' >/run/hpc-agent/token\n\
+             {}\
+             printf '%s\\n' \"$token\" >/run/hpc-agent/token\n\
              trap 'rm -f /run/hpc-agent/token' EXIT\n\
              hpc-agent run --token-file /run/hpc-agent/token --daemon '{}'{lease}\n",
-            start.token, start.daemon
+            token.as_str(),
+            start.daemon
         ))
     }
 
@@ -129,13 +153,28 @@ impl UserData {
     }
 }
 
+/// The lines that choose the token of this instance.
+fn by_launch_index(tokens: &[&str]) -> Zeroizing<String> {
+    const METADATA: &str = "http://169.254.169.254/latest";
+    let mut lines = Zeroizing::new(format!(
+        "session=$(curl -sSf --retry 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' {METADATA}/api/token)\n\
+         index=$(curl -sSf --retry 5 -H \"X-aws-ec2-metadata-token: $session\" {METADATA}/meta-data/ami-launch-index)\n\
+         case \"$index\" in\n"
+    ));
+    for (index, token) in tokens.iter().enumerate() {
+        lines.push_str(&format!("{index}) token='{token}' ;;\n"));
+    }
+    lines.push_str("*) echo \"no token for launch index $index\" >&2; exit 1 ;;\nesac\n");
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const START: AgentStart<'_> = AgentStart {
         daemon: "https://hpcd.internal:7801",
-        token: "jt1_secret=",
+        tokens: &["jt1_secret="],
         lease: Some("lse_00000000000000000000000001"),
     };
 
@@ -149,18 +188,51 @@ mod tests {
             "hpc-agent run --token-file /run/hpc-agent/token --daemon 'https://hpcd.internal:7801' \
              --lease 'lse_00000000000000000000000001'"
         );
-        assert!(!start.contains(START.token), "a token on a command line is seen by everybody");
+        assert!(!start.contains("jt1_secret"), "a token on a command line is seen by everybody");
         let umask = script.find("umask 077").unwrap();
-        assert!(umask < script.find(START.token).unwrap(), "before the file is made");
+        assert!(umask < script.find("jt1_secret=").unwrap(), "before the file is made");
         let decoded = base64::engine::general_purpose::STANDARD.decode(data.encoded().as_bytes()).unwrap();
         assert_eq!(decoded, script.as_bytes());
+    }
+
+    /// The script itself, with stand-ins for what it calls: the shell has the last word on what it means.
+    #[test]
+    fn each_instance_of_a_create_takes_its_own_token_and_a_stranger_none() {
+        let tokens: Vec<String> = (0..AGENTS_MAX).map(|n| format!("{}-{n}", "hpcjoin_".repeat(26))).collect();
+        let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
+        let data = UserData::agent(&AgentStart { tokens: &tokens, ..START }).unwrap();
+        for (index, expected) in [("0", Some(tokens[0])), ("63", Some(tokens[63])), ("64", None), ("", None)]
+        {
+            let folder = std::env::temp_dir().join(format!("hpc-user-data-{}-{index}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            let token = folder.join("token");
+            let script = data.0.replace("/run/hpc-agent", folder.to_str().unwrap()).replace(
+                "#!/bin/sh\n",
+                "curl() { case \"$*\" in *ami-launch-index) printf %s \"$INDEX\" ;; *) echo session ;; esac; }\n\
+                 hpc-agent() { cat \"$3\"; }\n",
+            );
+            let ran = std::process::Command::new("bash").arg("-c").arg(script).env("INDEX", index).output();
+            let ran = ran.unwrap();
+            let said = String::from_utf8(ran.stdout).unwrap();
+            assert_eq!(
+                (ran.status.success(), said.trim()),
+                (expected.is_some(), expected.unwrap_or_default())
+            );
+            assert!(!token.exists(), "it is removed when the agent has ended");
+            std::fs::remove_dir_all(folder).unwrap();
+        }
+        for wrong in [0, AGENTS_MAX + 1] {
+            let error = UserData::agent(&AgentStart { tokens: &vec!["t"; wrong], ..START }).unwrap_err();
+            assert_eq!(error, UserDataError::Agents(wrong));
+        }
     }
 
     #[test]
     fn nothing_breaks_out_of_the_quotes() {
         for evil in ["a'; rm -rf / #", "a\nb", "$(x)", "`x`", "", "a b", "ü"] {
             for start in [
-                AgentStart { token: evil, ..START },
+                AgentStart { tokens: &[evil], ..START },
+                AgentStart { tokens: &["fine", evil], ..START },
                 AgentStart { daemon: evil, ..START },
                 AgentStart { lease: Some(evil), ..START },
             ] {
@@ -173,7 +245,7 @@ mod tests {
     fn no_error_and_no_debug_text_holds_the_token() {
         let data = UserData::agent(&START).unwrap();
         assert_eq!(format!("{data:?}"), "UserData(..)");
-        let error = UserData::agent(&AgentStart { token: "jt1_s'ecret", ..START }).unwrap_err();
+        let error = UserData::agent(&AgentStart { tokens: &["jt1_s'ecret"], ..START }).unwrap_err();
         assert!(!error.to_string().contains("ecret"), "{error}");
     }
 

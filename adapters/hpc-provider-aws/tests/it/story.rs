@@ -161,7 +161,7 @@ impl UserDataSource for Tokens {
         match reference {
             "join/1" => UserData::agent(&AgentStart {
                 daemon: "https://hpcd.internal:7801",
-                token: "hpcjoin_c2VjcmV0",
+                tokens: &["hpcjoin_c2VjcmV0"],
                 lease: None,
             }),
             other => Err(UserDataError::Unknown(other.to_owned())),
@@ -188,7 +188,7 @@ async fn the_first_boot_starts_the_agent_and_no_text_shows_its_token() {
     let sent = last_create(&rig);
     let script = UserData::agent(&AgentStart {
         daemon: "https://hpcd.internal:7801",
-        token: "hpcjoin_c2VjcmV0",
+        tokens: &["hpcjoin_c2VjcmV0"],
         lease: None,
     });
     assert_eq!(sent.text("UserData"), script.unwrap().encoded().as_str());
