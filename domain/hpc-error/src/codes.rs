@@ -169,6 +169,10 @@ codes! {
         "not UTF-8 text",
         "a document holds bytes that are not UTF-8",
         "save the file as UTF-8";
+    USG_NOT_BUILT_IN = "HPC-USG-0019", Unsupported, 2,
+        "not built into this program",
+        "a setting names a part that this program was built without",
+        "build it with the feature that the message names";
 
     POL_DENIED = "HPC-POL-0001", Denied, 3,
         "denied by policy",
