@@ -1,10 +1,13 @@
 //! `hpcd`: the daemon of HPC Foundation.
 
+mod secret_command;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::secret_command::SecretCommand;
 use clap::{Args, Parser, Subcommand};
 use hpc_error::HpcError;
 use hpc_tracing::{MetricsServer, TracingConfig, TracingGuard};
@@ -52,6 +55,12 @@ enum Command {
         after_help = "Examples:\n  hpcd witness keygen witness.example.org/w1 --out w1.key > w1.vkey\n  hpcd witness run --key w1.key --data ./w1 --log VKEY\n  hpcd witness evidence --data ./w1"
     )]
     Witness(WitnessCommand),
+    /// Credentials of providers, sealed in a data directory.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  aws configure export-credentials | hpcd secret put aws/renting --data ./hpc-dev\n  hpcd secret list --data ./hpc-dev"
+    )]
+    Secret(SecretCommand),
 }
 
 #[derive(Subcommand)]
@@ -189,6 +198,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Demo(args) => runtime.block_on(run_demo(args)),
         Command::Dev(args) => runtime.block_on(run_dev(args)),
+        Command::Secret(command) => runtime.block_on(secret_command::run(command)),
         Command::Witness(WitnessCommand::Run(args)) => runtime.block_on(run_witness(args)),
         Command::Witness(WitnessCommand::Keygen { name, out }) => {
             witness::keys::generate(&name, &out).map(|key| {

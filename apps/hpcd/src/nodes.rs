@@ -1,18 +1,20 @@
 //! Nodes: invitations in the ledger, certificates from the authority.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use hpc_audit::{AuditLog, Entry, Outcome, Receipt};
 use hpc_auth::ca::IssuedCertificate;
 use hpc_auth::join::{JoinError, JoinRecord, JoinToken, NodeName};
-use hpc_broker::Evidence;
+use hpc_broker::{Broker, Evidence, IntentRecord, IntentState, LeaseRecord};
 use hpc_error::{HpcError, codes};
 use hpc_ledger::{Key, Ledger, LedgerError, Transaction};
+use hpc_resources::{IntentId, LeaseId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{draw_32, wall_now};
+use crate::first_boot::BOOT_TOKEN_LIFE;
 use crate::identity::HostIdentity;
 
 /// Life of a node's certificate.
@@ -24,6 +26,16 @@ struct Invitation {
     record: JoinRecord,
     /// Who invited.
     by: String,
+    /// What the token ends with, if it was made for a first boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bound: Option<Bound>,
+}
+
+/// The capacity that a token was made for: it lets nobody in once that has ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Bound {
+    pub(crate) intent: IntentId,
+    pub(crate) lease: LeaseId,
 }
 
 /// What is kept of a node that has joined.
@@ -49,6 +61,8 @@ pub struct Nodes {
     ledger: Arc<dyn Ledger>,
     audit: Arc<dyn AuditLog>,
     identity: Arc<HostIdentity>,
+    /// Knows which intents stand; there as soon as there is one.
+    broker: OnceLock<Weak<Broker>>,
 }
 
 impl Nodes {
@@ -57,7 +71,59 @@ impl Nodes {
         audit: Arc<dyn AuditLog>,
         identity: Arc<HostIdentity>,
     ) -> Self {
-        Self { ledger, audit, identity }
+        Self { ledger, audit, identity, broker: OnceLock::new() }
+    }
+
+    /// Says who knows the intents; the first call counts.
+    pub(crate) fn ask(&self, broker: &Arc<Broker>) {
+        drop(self.broker.set(Arc::downgrade(broker)));
+    }
+
+    /// An intent that stands, and its lease: neither set aside nor ended, so that what it creates is wanted.
+    pub(crate) async fn standing(
+        &self,
+        intent: &IntentId,
+    ) -> Result<Option<(IntentRecord, LeaseRecord)>, HpcError> {
+        let broker = self.broker.get().and_then(Weak::upgrade);
+        let broker = broker.ok_or_else(|| HpcError::coded(&codes::INT_BUG, "there is no broker yet"))?;
+        let found = broker.intent_by_id(intent).await?.filter(|intent| {
+            !intent.set_aside && matches!(intent.state, IntentState::Recorded | IntentState::Acknowledged)
+        });
+        match found {
+            Some(intent) => {
+                let lease = broker.lease_by_id(&intent.spec.lease).await?;
+                Ok(Some((intent, lease)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// A token for the first boot of what an intent creates. The same secret gives the same token: its record and its entry
+    /// are made once.
+    pub(crate) async fn invite_bound(
+        &self,
+        secret: [u8; 32],
+        by: &str,
+        node: NodeName,
+        bound: Bound,
+    ) -> Result<JoinToken, HpcError> {
+        let now = wall_now();
+        let authority = self.identity.authority_sha256();
+        let token = JoinToken::new(secret, node, self.identity.server_id().clone(), authority);
+        let key = place(&token)?;
+        let record = match self.ledger.get(&key).await.map_err(stored)? {
+            Some(known) => read::<Invitation>(&known.value)?.record,
+            None => {
+                let record = JoinRecord::new(&token, now, BOOT_TOKEN_LIFE)
+                    .map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))?;
+                let invitation = Invitation { record, by: by.to_owned(), bound: Some(bound.clone()) };
+                let made = Transaction::new().expect_absent(&key).put(&key, write(&invitation)?);
+                self.ledger.commit(made).await.map_err(stored)?;
+                invitation.record
+            }
+        };
+        self.say(&record, by, "node.invited", now, &About { bound: Some(&bound), permitted: None }).await?;
+        Ok(token)
     }
 
     /// Makes a token for one node; only its hash is kept, and who invited: the node will work for leases of theirs.
@@ -96,10 +162,11 @@ impl Nodes {
             .map_err(|error| HpcError::coded(&codes::USG_OUT_OF_RANGE, error.to_string()))?;
         let expires_at = record.expires_at();
         let key = place(&token)?;
-        let invitation = Invitation { record, by: by.to_owned() };
+        let invitation = Invitation { record, by: by.to_owned(), bound: None };
         let bytes = write(&invitation)?;
         self.ledger.commit(Transaction::new().expect_absent(&key).put(&key, bytes)).await.map_err(stored)?;
-        let receipts = self.say(&invitation.record, by, "node.invited", now, permitted).await?;
+        let receipts =
+            self.say(&invitation.record, by, "node.invited", now, &About { bound: None, permitted }).await?;
         Ok(Invited { token, expires_at, receipts })
     }
 
@@ -107,7 +174,7 @@ impl Nodes {
     /// is written down who invited the node. A name stays with whoever first invited it.
     ///
     /// # Errors
-    /// `HPC-AUT-0006` for a token that is unknown, used, expired or for another node; `-0005` for a name that somebody
+    /// `HPC-AUT-0006` for a token that is unknown, used, expired, for another node, or for capacity that has ended; `-0005` for a name that somebody
     /// else's node has; `-0004` for a bad request; ledger and audit failures.
     pub async fn join(
         &self,
@@ -125,6 +192,12 @@ impl Nodes {
             return Err(refused(JoinError::Unknown));
         }
         invitation.record.redeem(token, now).map_err(refused)?;
+        if let Some(bound) = &invitation.bound
+            && self.standing(&bound.intent).await?.is_none()
+        {
+            let message = "the capacity that this join token was made for has ended";
+            return Err(HpcError::coded(&codes::AUT_TOKEN_INVALID, message));
+        }
         let joined = place_of_node(node.as_str())?;
         let spent = Transaction::new().expect_version(&key, found.version);
         let spent = match self.ledger.get(&joined).await.map_err(stored)? {
@@ -151,7 +224,15 @@ impl Nodes {
             Err(error) => return Err(stored(error)),
         }
         let who = format!("node/{}", node.as_str());
-        let receipts = self.say(&invitation.record, &who, "node.joined", now, None).await?;
+        let receipts = self
+            .say(
+                &invitation.record,
+                &who,
+                "node.joined",
+                now,
+                &About { bound: invitation.bound.as_ref(), permitted: None },
+            )
+            .await?;
         Ok((issued, receipts))
     }
 
@@ -170,18 +251,29 @@ impl Nodes {
         by: &str,
         action: &str,
         now: Timestamp,
-        permitted: Option<&Evidence>,
+        about: &About<'_>,
     ) -> Result<Vec<Receipt>, HpcError> {
         let id = format!("{action}.{}", record.token_hash().as_str());
         let mut entry =
             Entry::new(id, now, by, action, Outcome::Ok).subject("node", record.node().as_str()).dev(true);
-        if let Some(permitted) = permitted {
+        if let Some(permitted) = about.permitted {
             permitted.put(&mut entry);
+        }
+        if let Some(bound) = about.bound {
+            for (name, id) in [("intent", bound.intent.as_str()), ("lease", bound.lease.as_str())] {
+                entry.data.insert(name.to_owned(), id.into());
+            }
         }
         self.audit.append(vec![entry]).await.map_err(|error| {
             HpcError::coded(&codes::AUD_NOT_WRITABLE, format!("the audit log cannot be written: {error}"))
         })
     }
+}
+
+/// What else an entry about an invitation says.
+struct About<'a> {
+    bound: Option<&'a Bound>,
+    permitted: Option<&'a Evidence>,
 }
 
 fn place(token: &JoinToken) -> Result<Key, HpcError> {

@@ -24,7 +24,8 @@ use crate::world::World;
 
 /// How far back from the opening of its stream a node may report.
 const BACKLOG_MAX: Duration = Duration::from_secs(60);
-/// How the name of a node begins that works for one lease alone: `node-`, and the lease's id with `-` for `_`.
+/// How the name of a node begins that works for one lease alone: `node-`, the lease's id with `-` for `_`, and `-` with a
+/// number where the lease has several.
 const OF_ONE_LEASE: &str = "node-lse-";
 
 /// Takes telemetry from nodes that have joined.
@@ -50,10 +51,20 @@ impl Reporter {
 
     /// A node works for active leases of whoever invited it; one that is named for a lease, for that one alone.
     fn works_for(&self, lease: &LeaseRecord) -> bool {
-        let named = !self.node.starts_with(OF_ONE_LEASE)
-            || self.node.strip_prefix("node-") == Some(lease.id.as_str().replace('_', "-").as_str());
+        let named = !self.node.starts_with(OF_ONE_LEASE) || is_named_for(&self.node, &lease.id);
         let invited = self.invited_by.as_deref() == Some(lease.principal.as_str());
         lease.state == LeaseState::Active && named && invited
+    }
+}
+
+/// Whether a node's name is `node-<lease>` or, where a lease has several, `node-<lease>-<number>`.
+fn is_named_for(node: &str, lease: &LeaseId) -> bool {
+    let of_lease = lease.as_str().replace('_', "-");
+    let rest = node.strip_prefix("node-").and_then(|rest| rest.strip_prefix(of_lease.as_str()));
+    match rest.map(|rest| rest.strip_prefix('-').ok_or(rest)) {
+        Some(Ok(number)) => !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()),
+        Some(Err(rest)) => rest.is_empty(),
+        None => false,
     }
 }
 
@@ -154,5 +165,25 @@ fn refuse_backdated(found: &mut BatchPoints, oldest_ns: i64) {
         found.reason.get_or_insert_with(|| {
             format!("`observed_at` is more than {} s before the stream was opened", BACKLOG_MAX.as_secs())
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nodes_name_is_that_of_its_lease_with_or_without_a_number() {
+        let lease = LeaseId::from_bits(7);
+        let of_lease = format!("node-{}", lease.as_str().replace('_', "-"));
+        for name in [of_lease.clone(), format!("{of_lease}-0"), format!("{of_lease}-63")] {
+            assert!(is_named_for(&name, &lease), "{name}");
+            assert!(!is_named_for(&name, &LeaseId::from_bits(8)), "{name}");
+        }
+        for name in
+            [format!("{of_lease}-"), format!("{of_lease}-x"), format!("{of_lease}0"), "node-lse-".to_owned()]
+        {
+            assert!(!is_named_for(&name, &lease), "{name}");
+        }
     }
 }

@@ -11,19 +11,16 @@ use hpc_broker::{Broker, Environment, Reconciled, Settings};
 use hpc_crypto::signing::KeyPair;
 use hpc_error::codes::ErrorCode;
 use hpc_error::{HpcError, codes};
-use hpc_keystore::{KeyStore, KeyStoreError, SecretPath};
-use hpc_ledger::{Ledger, LedgerError};
-use hpc_ledger_redb::{Options as LedgerOptions, RedbLedger};
 use hpc_provider_sim::{CatalogReport, CatalogSource, Persistence, Script, SimConfig, SimError, SimWorld};
 use hpc_resources::{Money, ProviderId, TeamId};
 use hpc_timeseries::{TimeSeriesError, TimeSeriesStore};
 use hpc_tsdb::{EmbeddedConfig, EmbeddedTsdb};
-use hpc_vault::{FileKeyStore, MasterKey, Unlock};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::clock::{HostEnvironment, Pace, draw_32, wall_now};
+use crate::clock::{HostEnvironment, Pace, wall_now};
 use crate::data::DataDir;
+use crate::first_boot::FirstBoot;
 use crate::identity::HostIdentity;
 use crate::limits;
 use crate::nodes::Nodes;
@@ -31,7 +28,8 @@ use crate::owner::owner_of;
 use crate::policies::keeper::{Keeper, Start};
 use crate::policies::kept::Kept;
 use crate::policies::{Loaded, Source};
-use crate::providers;
+use crate::providers::{self, Around};
+use crate::stores::Stores;
 
 /// Seed of a world that names none.
 pub const SEED_DEFAULT: u64 = 42;
@@ -76,7 +74,9 @@ pub struct World {
     /// Who the daemon is.
     pub identity: Arc<HostIdentity>,
     /// Nodes and their invitations.
-    pub nodes: Nodes,
+    pub nodes: Arc<Nodes>,
+    /// Tokens for the first boots of instances.
+    pub first_boot: Arc<FirstBoot>,
     /// The policies: in force, tried, and how to change them.
     pub policies: Keeper,
     /// What the catalogs held, and which rows were refused.
@@ -123,17 +123,11 @@ impl World {
     pub async fn open(options: WorldOptions) -> Result<Arc<Self>, HpcError> {
         let (source, found) = policies(&options)?;
         let data = DataDir::open(options.data.as_deref(), options.seed, SEED_DEFAULT)?;
-        // The directory is locked; the ledger has a lock of its own, and comes before anything that is made once.
-        ledger_is_there(&data)?;
-        let ledger: Arc<dyn Ledger> =
-            Arc::new(RedbLedger::open(data.at("ledger.redb"), LedgerOptions::default()).map_err(stored)?);
+        let stores = Stores::open(&data).await?;
+        let ledger = Arc::clone(&stores.ledger);
         let owner = owner_of(ledger.as_ref()).await?;
-        let master = MasterKey::load_or_create(&data.at("vault.key")).map_err(|error| vault(&error))?;
-        let keys = FileKeyStore::open_or_create(&data.at("keys"), Unlock::Key(master))
-            .await
-            .map_err(|e| vault(&e))?;
-        let audit_key = KeyPair::from_seed(seed_of(&keys, "audit/log").await?);
-        let ids = seed_of(&keys, "ids/stream").await?;
+        let audit_key = KeyPair::from_seed(stores.seed_of("audit/log").await?);
+        let ids = stores.seed_of("ids/stream").await?;
         let audit = FileAuditLog::open(&data.at("audit"), audit_key, AuditConfig::new(AUDIT_ORIGIN))
             .map_err(|error| audited(&data, error))?;
         let audit = Arc::new(audit);
@@ -156,8 +150,13 @@ impl World {
         let environment = Arc::new(HostEnvironment::new(Arc::clone(&sim), options.pace, stream));
         let told = Arc::clone(&environment);
         let told: hpc_provider_static::Clock = Arc::new(move || told.now());
-        let providers = providers::compose(options.providers.as_deref(), &sim, &ledger, &told)?;
         let shared_audit: Arc<dyn AuditLog> = audit.clone();
+        let identity = Arc::new(HostIdentity::throwaway(wall_now())?);
+        let nodes = Arc::new(Nodes::new(Arc::clone(&ledger), shared_audit.clone(), Arc::clone(&identity)));
+        let boot_key = stores.seed_of("nodes/first-boot").await?;
+        let first_boot = Arc::new(FirstBoot::new(Arc::clone(&nodes), boot_key));
+        let around = Around { sim: &sim, stores: &stores, clock: &told, first_boot: &first_boot };
+        let providers = providers::compose(options.providers.as_deref(), &around).await?;
         let broker = Broker::builder(
             ledger.clone(),
             shared_audit.clone(),
@@ -169,6 +168,7 @@ impl World {
         .build()
         .await?;
         let broker = Arc::new(broker);
+        nodes.ask(&broker);
         let start = Start {
             source,
             file: data.at("policies.json"),
@@ -182,14 +182,14 @@ impl World {
         let policies =
             Keeper::start(start, Arc::clone(&broker), shared_audit.clone(), Box::new(move || clock.now()))
                 .await?;
-        let identity = Arc::new(HostIdentity::throwaway(wall_now())?);
         let world = Arc::new(Self {
             broker,
             catalog: sim.catalog_report(),
             sim,
             audit,
             telemetry: Arc::new(telemetry),
-            nodes: Nodes::new(ledger, shared_audit, Arc::clone(&identity)),
+            nodes,
+            first_boot,
             identity,
             policies,
             data,
@@ -312,42 +312,6 @@ fn run_stream(ids: &[u8; 32], seed: u64, run: u64, pace: Pace) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// A 32-byte secret of the key store, drawn the first time.
-async fn seed_of(keys: &FileKeyStore, path: &str) -> Result<[u8; 32], HpcError> {
-    let bug = |error: KeyStoreError| HpcError::coded(&codes::DAT_CORRUPT, format!("the key store: {error}"));
-    let path = SecretPath::parse(path).map_err(bug)?;
-    match keys.open(&path, None).await {
-        Ok(opened) => opened.secret.expose().try_into().map_err(|_| {
-            HpcError::coded(&codes::DAT_CORRUPT, format!("the key `{}` is not 32 bytes long", path.as_str()))
-        }),
-        Err(KeyStoreError::NotFound { .. }) => {
-            let drawn = draw_32()?;
-            keys.seal(&path, &drawn).await.map_err(bug)?;
-            Ok(drawn)
-        }
-        Err(error) => Err(bug(error)),
-    }
-}
-
-fn vault(error: &hpc_vault::VaultError) -> HpcError {
-    let code: &'static ErrorCode = match error {
-        hpc_vault::VaultError::Mode { .. } => &codes::DAT_UNSAFE_PERMISSIONS,
-        hpc_vault::VaultError::File { .. } => &codes::DAT_NOT_WRITABLE,
-        _ => &codes::DAT_CORRUPT,
-    };
-    HpcError::coded(code, format!("the key store cannot be opened: {error}"))
-}
-
-fn stored(error: LedgerError) -> HpcError {
-    let code: &'static ErrorCode = match &error {
-        LedgerError::Locked { .. } => &codes::DAT_LOCKED,
-        LedgerError::Corrupt { .. } => &codes::DAT_CORRUPT,
-        LedgerError::Full { .. } => &codes::DAT_DISK_FULL,
-        _ => &codes::DAT_NOT_WRITABLE,
-    };
-    HpcError::coded(code, format!("the ledger cannot be opened: {error}"))
-}
-
 fn audited(data: &DataDir, error: DirError) -> HpcError {
     let code: &'static ErrorCode = match &error {
         DirError::InUse => &codes::DAT_LOCKED,
@@ -366,16 +330,6 @@ fn series(error: TimeSeriesError) -> HpcError {
         _ => &codes::DAT_NOT_WRITABLE,
     };
     HpcError::coded(code, format!("the telemetry store cannot be opened: {error}"))
-}
-
-/// The ledger is made before the key that opens all others: where that is and the ledger is not, state was lost.
-fn ledger_is_there(data: &DataDir) -> Result<(), HpcError> {
-    let ledger = data.at("ledger.redb");
-    if ledger.exists() || !data.at("vault.key").exists() {
-        return Ok(());
-    }
-    let message = format!("`{}` is gone, and all leases with it; restore it from a backup", ledger.display());
-    Err(HpcError::coded(&codes::DAT_CORRUPT, message).with("path", ledger.display()))
 }
 
 /// A catalog that cannot be read was named wrongly; any other file of the simulated clouds is the daemon's own.

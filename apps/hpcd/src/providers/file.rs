@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use hpc_error::{HpcError, codes};
 use serde::Deserialize;
 
+use super::aws::AwsCloud;
+
 /// Most providers of one file.
 pub const PROVIDERS_MAX: usize = 64;
 
@@ -28,6 +30,8 @@ pub enum ProviderEntry {
     Simulated(SimulatedClouds),
     /// Machines of one's own, from an inventory (`hpc-provider-static`).
     Static(OwnMachines),
+    /// EC2 (`hpc-provider-aws`), in a daemon that is built with the feature `aws`.
+    Aws(Box<AwsCloud>),
 }
 
 /// Which simulated clouds.

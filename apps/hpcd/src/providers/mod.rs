@@ -3,6 +3,7 @@
 //! The file is read once, at the start. Every provider of it gets the same limits; the broker creates nothing on one that
 //! does not describe itself as safe to create on.
 
+mod aws;
 mod file;
 
 use std::collections::BTreeSet;
@@ -16,30 +17,44 @@ use hpc_provider_sim::SimWorld;
 use hpc_provider_static::{Clock, Inventory, InventoryDocument, StaticProvider};
 use hpc_resources::ProviderId;
 
+pub use aws::{AwsAgent, AwsCloud, AwsPrices, AwsRegion};
 pub use file::{OwnMachines, PROVIDERS_MAX, ProviderEntry, ProvidersFile, SimulatedClouds};
+
+use crate::first_boot::FirstBoot;
+use crate::stores::Stores;
+
+/// What providers are made from.
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "a cloud adapter uses all of it"))]
+pub(crate) struct Around<'a> {
+    pub(crate) sim: &'a SimWorld,
+    pub(crate) stores: &'a Stores,
+    pub(crate) clock: &'a Clock,
+    pub(crate) first_boot: &'a Arc<FirstBoot>,
+}
 
 /// The providers of the file at `path`, or all simulated clouds without one.
 ///
 /// # Errors
 /// `HPC-USG-*` for a file that cannot be read or names what is not there, with file, line and column.
-pub(crate) fn compose(
+pub(crate) async fn compose(
     path: Option<&Path>,
-    sim: &SimWorld,
-    ledger: &Arc<dyn Ledger>,
-    clock: &Clock,
+    around: &Around<'_>,
 ) -> Result<Vec<Arc<dyn CapacityProvider>>, HpcError> {
-    let Some(path) = path else { return Ok(sim.providers()) };
+    let Some(path) = path else { return Ok(around.sim.providers()) };
     let file: ProvidersFile = hpc_config::read_document(path)?;
     let in_file = |error: HpcError| error.with("path", path.display());
     file.check().map_err(in_file)?;
     let mut providers = Vec::new();
     for entry in &file.providers {
         match entry {
-            ProviderEntry::Simulated(clouds) => providers.extend(simulated(clouds, sim).map_err(in_file)?),
+            ProviderEntry::Simulated(clouds) => {
+                providers.extend(simulated(clouds, around.sim).map_err(in_file)?)
+            }
             ProviderEntry::Static(own) => {
                 let below = path.parent().unwrap_or(Path::new(""));
-                providers.push(own_machines(own, below, ledger, clock)?);
+                providers.push(own_machines(own, below, &around.stores.ledger, around.clock)?);
             }
+            ProviderEntry::Aws(cloud) => providers.push(aws::compose(cloud, around).await.map_err(in_file)?),
         }
     }
     Ok(providers)

@@ -45,6 +45,54 @@ async fn a_file_that_cannot_be_meant_is_refused_with_its_place() {
     assert_eq!(error.code_text(), Some("HPC-USG-0003"), "{error}");
 }
 
+/// An entry of EC2 with these settings besides the usual.
+fn aws(more: &str) -> String {
+    format!(
+        "providers:\n  - aws:\n      id: aws\n      instance_types: [p5.48xlarge]\n      \
+         regions: [{{ region: us-east-1, image: ami-1 }}]\n{more}"
+    )
+}
+
+#[cfg(not(feature = "aws"))]
+#[tokio::test]
+async fn ec2_says_how_to_build_a_daemon_that_has_it() {
+    let error = ids(&aws("")).await.unwrap_err();
+    assert_eq!(error.code_text(), Some("HPC-USG-0019"), "{error}");
+    assert!(error.to_string().contains("cargo build --release -p hpcd --features aws"), "{error}");
+    let error = ids(&aws("      imag: x\n")).await.unwrap_err();
+    assert!(error.to_string().contains("imag"), "a mistake is found all the same: {error}");
+}
+
+#[cfg(feature = "aws")]
+#[tokio::test]
+async fn ec2_is_a_provider_and_what_cannot_be_meant_is_refused_before_anything_is_asked() {
+    assert_eq!(ids(&aws("")).await.unwrap(), ["aws"]);
+    let known = "      prices: { as_of: 2026-11-01T00:00:00Z, on_demand: { us-east-1: { p5.48xlarge: 55.04 USD } } }\n";
+    assert_eq!(ids(&aws(known)).await.unwrap(), ["aws"]);
+    for (more, code, said) in [
+        ("      secret: gone\n", "HPC-USG-0012", "hpcd secret put gone"),
+        ("      secret: ../audit/log\n", "HPC-USG-0013", "name"),
+        ("      agent: { daemon: 'http://hpcd.internal:7801' }\n", "HPC-USG-0012", "agent.daemon"),
+        ("      agent: { daemon: \"https://h'; reboot #\" }\n", "HPC-USG-0012", "agent.daemon"),
+        ("      endpoint: http://ec2.example\n", "HPC-USG-0012", "endpoint"),
+        (
+            "      prices: { as_of: 2026-11-01T00:00:00Z, on_demand: { us-east-1: { p5: 0 USD } } }\n",
+            "HPC-USG-0007",
+            "zero",
+        ),
+        (
+            "      prices: { as_of: 2026-11-01T00:00:00Z, on_demand: { us-east-1: { p5: 5 EUR } } }\n",
+            "HPC-USG-0007",
+            "dollars",
+        ),
+        ("      imag: x\n", "", "imag"),
+    ] {
+        let error = ids(&aws(more)).await.unwrap_err();
+        assert!(error.to_string().contains(said), "{more}: {error}");
+        assert!(error.code_text().is_some_and(|found| found.starts_with(code)), "{more}: {error:?}");
+    }
+}
+
 /// Machines of one's own go the whole journey: planned, leased, found again after a restart, released.
 #[tokio::test]
 async fn machines_of_ones_own_are_leased_and_released() {

@@ -1,0 +1,129 @@
+//! The entry `aws` of a file of providers. It is read and checked by every daemon; only one that is built with the feature
+//! `aws` can rent with it.
+
+#[cfg(feature = "aws")]
+mod boot;
+#[cfg(feature = "aws")]
+mod connect;
+#[cfg(feature = "aws")]
+mod prices;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+#[cfg(feature = "aws")]
+pub(super) use connect::compose;
+
+/// EC2 in one account.
+///
+/// ```yaml
+/// aws:
+///   id: aws
+///   instance_types: [p5.48xlarge, p4d.24xlarge]
+///   regions:
+///     - region: us-east-1
+///       image: ami-0123456789abcdef0
+///       subnets: { use1-az1: subnet-0123456789abcdef0 }
+///       security_groups: [sg-0123456789abcdef0]
+///   secret: aws/renting                             # hpcd secret put aws/renting --data DIR
+///   agent: { daemon: "https://hpcd.internal:7801" }
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "only the feature `aws` uses what is read"))]
+pub struct AwsCloud {
+    /// The provider's id in plans, leases and policies.
+    pub id: String,
+    /// Where it rents. A quote fails as a whole when one of its regions does: an entry for each keeps them apart.
+    pub regions: Vec<AwsRegion>,
+    /// The types it offers, by EC2's names.
+    pub instance_types: Vec<String>,
+    /// The named secret of the data directory that holds an access key, as `aws configure export-credentials` prints it.
+    /// The SDK's chain without: environment, profile, web identity, container, instance role.
+    #[serde(default)]
+    pub secret: Option<String>,
+    /// On-demand prices that are known here; AWS's price list without.
+    #[serde(default)]
+    pub prices: Option<AwsPrices>,
+    /// Start `hpc-agent` at the first boot; nothing is started without.
+    #[serde(default)]
+    pub agent: Option<AwsAgent>,
+    /// Size of the root volume in GiB; that of the image without.
+    #[serde(default)]
+    pub root_volume_gib: Option<u16>,
+    /// Another address than AWS's own, for all services: a VPC endpoint, or a test server on this machine.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// How long a start is expected to take, in seconds.
+    #[serde(default)]
+    pub start_delay_s: Option<u32>,
+    /// Chance of reclaim per hour of a spot instance, in hundredths of a percent.
+    #[serde(default)]
+    pub spot_reclaim_bp_per_hour: Option<u32>,
+    /// After a create, lists may miss the instance for this long, in milliseconds.
+    #[serde(default)]
+    pub consistency_ms: Option<u64>,
+}
+
+/// One region, and what an instance there is made of.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "only the feature `aws` uses what is read"))]
+pub struct AwsRegion {
+    /// For example `us-east-1`.
+    pub region: String,
+    /// The machine image; `hpc-agent` must be in its path where an agent is started.
+    pub image: String,
+    /// The image's root device, for `root_volume_gib`.
+    #[serde(default)]
+    pub root_device: Option<String>,
+    /// Security groups by id; the network's default if empty.
+    #[serde(default)]
+    pub security_groups: Vec<String>,
+    /// Subnets by zone id, such as `use1-az1`; the zone's default subnet where none is named.
+    #[serde(default)]
+    pub subnets: BTreeMap<String, String>,
+    /// Name of the instances' role; none without.
+    #[serde(default)]
+    pub instance_profile: Option<String>,
+}
+
+/// On-demand prices of one instance for an hour.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "only the feature `aws` uses what is read"))]
+pub struct AwsPrices {
+    /// When they were true; plans show it.
+    pub as_of: Timestamp,
+    /// By region, then type: `us-east-1: { p5.48xlarge: 55.04 USD }`. What is not here has no price and is never bought on
+    /// demand.
+    pub on_demand: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// How the agent of an instance reaches this daemon.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "only the feature `aws` uses what is read"))]
+pub struct AwsAgent {
+    /// The control API as instances see it, `https://...`. Who answers is checked by the token, not by this name.
+    pub daemon: String,
+}
+
+/// Says what is missing.
+///
+/// # Errors
+/// `HPC-USG-0019`, always.
+#[cfg(not(feature = "aws"))]
+pub(super) async fn compose(
+    cloud: &AwsCloud,
+    _: &super::Around<'_>,
+) -> Result<std::sync::Arc<dyn hpc_provider::CapacityProvider>, hpc_error::HpcError> {
+    let message = format!(
+        "the provider `{}` is EC2, and this hpcd is built without it; build one that has it with \
+         `cargo build --release -p hpcd --features aws`",
+        cloud.id
+    );
+    Err(hpc_error::HpcError::coded(&hpc_error::codes::USG_NOT_BUILT_IN, message))
+}
