@@ -11,6 +11,7 @@
 
 mod answers;
 mod conformance;
+mod live;
 mod offers;
 mod rig;
 mod story;

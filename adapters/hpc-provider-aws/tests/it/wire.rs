@@ -204,7 +204,9 @@ async fn faults_in_ec2s_own_words_and_an_answer_lost_after_the_commit() {
     let Some(proxy) = named("HPC_TEST_EC2_FAULTS") else { return };
     let provider = provider(&proxy).await;
     let spec = intent(&provider, OfferKind::OnDemand, 1).await;
-    http(&proxy, "DELETE", "/_microburst/rules", "").await;
+    // An empty list means all of them.
+    let cleared = http(&proxy, "DELETE", "/_microburst/rules", "[]").await;
+    assert!(cleared.starts_with("HTTP/1.1 2"), "{cleared}");
     for (code, status, kind) in [
         ("InsufficientInstanceCapacity", 500, ErrorKind::Capacity),
         ("RequestLimitExceeded", 503, ErrorKind::Throttled),
