@@ -7,7 +7,7 @@
 //! DIR/cosigned.checkpoint  the newest checkpoint of the audit log with its quorum of witnesses
 //! DIR/telemetry.redb   time series (hpc-tsdb-embedded)
 //! DIR/policies.json    the last policy bundle that was taken, and what was promoted
-//! DIR/keys/            keys, sealed (hpc-vault); DIR/vault.key opens them
+//! DIR/keys/            keys and named secrets, sealed (hpc-vault); DIR/vault.key opens them
 //! DIR/cloud.sim        what exists in the SIMULATED clouds (hpc-provider-sim)
 //! ```
 

@@ -5,7 +5,7 @@
 //!
 //! Never holds a business rule: the broker and the domain do.
 //!
-//! Features: none.
+//! Features: `aws`, EC2 in the file of providers. Off by default: its SDK takes minutes to build.
 
 pub mod authzen;
 pub mod banner;

@@ -50,8 +50,9 @@ pub async fn put(data: &Path, name: &str, secret: &[u8]) -> Result<Named, HpcErr
 /// The names that are there, in order.
 ///
 /// # Errors
-/// `HPC-DAT-*`.
+/// `HPC-USG-0005` without a data directory; `HPC-DAT-*`.
 pub async fn list(data: &Path) -> Result<Vec<Named>, HpcError> {
+    is_there(data)?;
     let (_data, stores) = open(data).await?;
     let below = SecretPath::parse(BELOW).map_err(broken)?;
     let mut names = Vec::new();
@@ -74,9 +75,10 @@ pub async fn list(data: &Path) -> Result<Vec<Named>, HpcError> {
 /// Hides a secret. Its sealed records stay in the directory: rotate the credential where it was issued.
 ///
 /// # Errors
-/// `HPC-USG-0012` when there is none of this name; `HPC-DAT-*`.
+/// `HPC-USG-0012` when there is none of this name, `-0005` without a data directory; `HPC-DAT-*`.
 pub async fn delete(data: &Path, name: &str) -> Result<(), HpcError> {
     let path = place(name)?;
+    is_there(data)?;
     let (_data, stores) = open(data).await?;
     read(&stores, name).await?;
     stores.keys.delete(&path).await.map_err(broken)
@@ -104,6 +106,15 @@ fn place(name: &str) -> Result<SecretPath, HpcError> {
         let message = "a secret's name has 1 to 190 of a-z, A-Z, 0-9, `.`, `_`, `-`, in parts joined by `/`";
         HpcError::coded(&codes::USG_BAD_ID, message)
     })
+}
+
+/// Who only asks makes no directory.
+fn is_there(data: &Path) -> Result<(), HpcError> {
+    if data.is_dir() {
+        return Ok(());
+    }
+    let message = format!("there is no data directory `{}`", data.display());
+    Err(HpcError::coded(&codes::USG_FILE_MISSING, message))
 }
 
 /// The directory stays locked as long as it is held.

@@ -14,6 +14,7 @@ pub const PROVIDERS_MAX: usize = 64;
 /// providers:
 ///   - simulated: { clouds: [sim-rack] }
 ///   - static: { id: lab, inventory: lab.yaml }
+///   - aws: { id: aws, instance_types: [p5.48xlarge], regions: [{ region: us-east-1, image: ami-0123456789abcdef0 }] }
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

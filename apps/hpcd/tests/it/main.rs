@@ -10,6 +10,8 @@
 )]
 
 mod authzen;
+#[cfg(feature = "aws")]
+mod aws;
 mod changes;
 mod client;
 mod cosigning;

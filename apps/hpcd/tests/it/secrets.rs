@@ -77,6 +77,9 @@ async fn names_reach_no_key_of_the_daemon_and_sizes_have_an_end() {
     assert_eq!(error.registered(), Some(&codes::USG_MISSING_FIELD));
     let error = secrets::put(&data, "a", &vec![0; SECRET_BYTES_MAX + 1]).await.unwrap_err();
     assert_eq!(error.registered(), Some(&codes::USG_TOO_LARGE));
+    for error in [secrets::list(&data).await.unwrap_err(), secrets::delete(&data, "a").await.unwrap_err()] {
+        assert_eq!(error.registered(), Some(&codes::USG_FILE_MISSING), "{error}");
+    }
     assert!(!data.exists(), "what is refused makes no directory");
     secrets::put(&data, "a", &vec![0; SECRET_BYTES_MAX]).await.unwrap();
     // The daemon's own keys are neither listed nor touched.

@@ -32,7 +32,6 @@ pub(super) use connect::compose;
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "only the feature `aws` uses what is read"))]
 pub struct AwsCloud {
     /// The provider's id in plans, leases and policies.
     pub id: String,
@@ -70,7 +69,6 @@ pub struct AwsCloud {
 /// One region, and what an instance there is made of.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "only the feature `aws` uses what is read"))]
 pub struct AwsRegion {
     /// For example `us-east-1`.
     pub region: String,
@@ -93,7 +91,6 @@ pub struct AwsRegion {
 /// On-demand prices of one instance for an hour.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "only the feature `aws` uses what is read"))]
 pub struct AwsPrices {
     /// When they were true; plans show it.
     pub as_of: Timestamp,
@@ -105,7 +102,6 @@ pub struct AwsPrices {
 /// How the agent of an instance reaches this daemon.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "only the feature `aws` uses what is read"))]
 pub struct AwsAgent {
     /// The control API as instances see it, `https://...`. Who answers is checked by the token, not by this name.
     pub daemon: String,
