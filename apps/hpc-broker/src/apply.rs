@@ -222,8 +222,8 @@ impl Broker {
     ) -> Result<(PerInstanceHour, Evidence), String> {
         let now = self.environment.now();
         let offer = &attempt.offer;
-        if let Some(until) = self.books.out_of_stock_until(&offer.key()).filter(|until| *until > now) {
-            return Err(format!("remembered as out of stock until {until}"));
+        if let Some(out) = self.stock.find(&offer.key(), now) {
+            return Err(format!("remembered as out of stock until {} ({})", out.until, out.reason.as_str()));
         }
         if let Some(quota) = &offer.quota
             && walk.blocked_quotas.contains(&(
@@ -352,7 +352,6 @@ impl Broker {
         drop(reserved);
         match outcome {
             Ok(result) => {
-                self.books.in_stock(&offer);
                 let (created, more) = self.activate(port.as_ref(), plan, lease, &mut intent, result).await?;
                 receipts.extend(more);
                 sink.on(created);
@@ -361,15 +360,13 @@ impl Broker {
             Err(error) => {
                 let nothing_created = error.certainty == Certainty::NotDone;
                 walk.remember(&error, &intent.spec.offer);
-                if matches!(error.kind, ErrorKind::Capacity | ErrorKind::Internal | ErrorKind::Deadline) {
-                    self.books.out_of_stock(&offer, self.environment.now());
-                }
                 lease.failures.push(format!("{offer}: {error}"));
                 intent.state = if nothing_created { IntentState::Failed } else { IntentState::Unknown };
                 intent.set_aside = true;
                 intent.updated_at = self.environment.now();
                 intent.error = Some(error.clone());
-                self.record_failure(lease, &intent).await?;
+                let learnt = self.stock.failed(Change::new(), &error, &offer, self.environment.now())?;
+                self.record_failure(lease, &intent, learnt).await?;
                 let why = error.to_string();
                 sink.on(Progress::Failed { intent: intent.spec.intent.clone(), offer, why, nothing_created });
                 Ok(None)
@@ -397,7 +394,7 @@ impl Broker {
             Ok(committed) => Ok(committed.receipts),
             Err(CommitError::Unaudited(error, _)) => {
                 let failed = IntentRecord { state: IntentState::Failed, set_aside: true, ..intent.clone() };
-                self.record_failure(lease, &failed).await?;
+                self.record_failure(lease, &failed, Change::new()).await?;
                 self.fail_lease(lease.clone(), EndReason::Interrupted).await?;
                 Err(error)
             }
@@ -456,7 +453,9 @@ impl Broker {
         lease.ends_at = Some(now.saturating_add(lasts).unwrap_or(Timestamp::MAX));
         lease.offer = Some(intent.spec.offer.clone());
         lease.instances = intent.spec.instances;
-        let change = Change::new()
+        let change = self
+            .stock
+            .sold(Change::new(), &intent.spec.offer.key())?
             .put(key("intent", intent.spec.intent.as_str())?, intent)?
             .put(key("lease", lease.id.as_str())?, lease)?
             .say(self.scribe.intent(intent, &lease.principal, "acknowledged", Outcome::Ok))
@@ -478,10 +477,16 @@ impl Broker {
         Ok((created, receipts))
     }
 
-    async fn record_failure(&self, lease: &LeaseRecord, intent: &IntentRecord) -> Result<(), HpcError> {
+    /// Makes durable that an attempt failed, with what was learnt from it.
+    async fn record_failure(
+        &self,
+        lease: &LeaseRecord,
+        intent: &IntentRecord,
+        learnt: Change,
+    ) -> Result<(), HpcError> {
         let id = intent.spec.intent.as_str();
         let outcome = if intent.state == IntentState::Failed { Outcome::Failed } else { Outcome::Unknown };
-        let mut change = Change::new()
+        let mut change = learnt
             .put(key("intent", id)?, intent)?
             .put(key("lease", lease.id.as_str())?, lease)?
             .say(self.scribe.intent(intent, &lease.principal, "failed", outcome));

@@ -18,6 +18,7 @@ use crate::fail;
 use crate::records::{BudgetRecord, LeaseRecord};
 use crate::refusals::Refusals;
 use crate::shadow::{Candidate, ShadowReport, Standing};
+use crate::stock::Stock;
 use crate::store::{Change, CommitError, Store, key};
 
 /// Use cases over ports: plan, approve, apply, release, reconcile, and what can be asked about them.
@@ -26,6 +27,7 @@ use crate::store::{Change, CommitError, Store, key};
 pub struct Broker {
     pub(crate) store: Store,
     pub(crate) books: Books,
+    pub(crate) stock: Stock,
     pub(crate) providers: BTreeMap<ProviderId, Arc<dyn CapacityProvider>>,
     pub(crate) standing: ArcSwap<Standing>,
     pub(crate) environment: Arc<dyn Environment>,
@@ -274,6 +276,7 @@ impl BrokerBuilder {
         let broker = Broker {
             store: Store::new(self.ledger, self.audit),
             books: Books::default(),
+            stock: Stock::default(),
             providers,
             standing: ArcSwap::from_pointee(Standing { active: self.policies, candidate: None }),
             environment: self.environment,
@@ -282,6 +285,7 @@ impl BrokerBuilder {
             refusals: Refusals::default(),
         };
         broker.recall().await?;
+        broker.recall_stock().await?;
         Ok(broker)
     }
 }

@@ -27,6 +27,7 @@ mod refusals;
 mod release;
 mod sealed;
 mod shadow;
+mod stock;
 mod store;
 
 pub use apply::Applied;

@@ -10,7 +10,7 @@ use hpc_policy::Resource;
 use hpc_provider::QuoteRequest;
 use hpc_resources::{
     Catalog, DecisionId, Facts, Money, Offer, Plan, PlanId, PlanInput, ProviderId, QuotaFamily, Region,
-    RequestId, ResourceRequest, TeamId,
+    RequestId, ResourceRequest, StockOut, TeamId,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -259,7 +259,7 @@ impl Facts for PlanFacts<'_> {
         Some((*limit, used.saturating_add(reserved)))
     }
 
-    fn out_of_stock_until(&self, offer: &Offer) -> Option<Timestamp> {
-        self.broker.books.out_of_stock_until(&offer.key())
+    fn stock_out(&self, offer: &Offer) -> Option<StockOut> {
+        self.broker.stock.find(&offer.key(), self.gate.now)
     }
 }

@@ -16,5 +16,6 @@ mod lost;
 mod recorded;
 mod refusals;
 mod shadow;
+mod stock;
 mod storm;
 mod world;
