@@ -85,7 +85,8 @@ impl Broker {
             let offer = attempt.offer.key();
             match self.check_offer_again(&gate, &plan, attempt, &mut walk).await {
                 Ok((price, evidence)) => {
-                    let spec = self.spec(&lease, attempt, number, price);
+                    let boots = self.provider(&offer.provider)?.describe().supports.user_data;
+                    let spec = self.spec(&lease, attempt, number, price, boots);
                     let Some(_claim) = self.books.begin(&claim_name(&spec.intent)) else {
                         return Err(fail::bug("a fresh intent id was in use"));
                     };
@@ -299,6 +300,7 @@ impl Broker {
         attempt: &Attempt,
         number: u32,
         price: PerInstanceHour,
+        boots: bool,
     ) -> ProvisionSpec {
         let intent = IntentId::from_bits(self.fresh_bits());
         let offer = &attempt.offer;
@@ -311,6 +313,8 @@ impl Broker {
         let now = self.environment.now();
         ProvisionSpec {
             token: Token::derive(&intent, number, &offer.provider, &offer.region, &offer.zone),
+            // Whoever resolves it finds lease, holder and count in the journal; what it stands for is never there.
+            user_data_ref: boots.then(|| intent.to_string()),
             intent,
             lease: lease.id.clone(),
             offer: offer.clone(),
@@ -318,7 +322,6 @@ impl Broker {
             instances: attempt.instances,
             tags,
             price_ceiling: with_tolerance(attempt.price.0, self.settings.price_tolerance_bp).ok(),
-            user_data_ref: None,
             deadline: now.saturating_add(deadline).unwrap_or(now),
         }
     }

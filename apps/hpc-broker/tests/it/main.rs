@@ -11,6 +11,7 @@
 
 mod approval;
 mod crash;
+mod first_boot;
 mod journey;
 mod lost;
 mod recorded;
