@@ -74,7 +74,7 @@ pub enum Exclusion {
         until: Timestamp,
         /// What was seen; `None` in plans from before this was kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        seen: Option<StockOut>,
+        seen: Option<Box<StockOut>>,
     },
     /// The request names other regions.
     Region,
@@ -412,7 +412,9 @@ fn check_facts(input: &PlanInput<'_>, candidate: &Candidate<'_>) -> Result<(), E
         }
     }
     match input.facts.stock_out(offer) {
-        Some(out) if out.until > input.now => Err(Exclusion::Stock { until: out.until, seen: Some(out) }),
+        Some(out) if out.until > input.now => {
+            Err(Exclusion::Stock { until: out.until, seen: Some(Box::new(out)) })
+        }
         _ => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ async fn what_one_request_learnt_keeps_the_next_one_away_even_after_a_restart() 
     // Somebody else's plan leaves the offer out, and says why and until when.
     let (plan, _) = world.broker.plan(&lead(), eight_h100()).await.unwrap();
     let why = plan.plan.excluded.iter().find_map(|excluded| match &excluded.why {
-        Exclusion::Stock { until, seen: Some(out) } => Some((*until, out.clone())),
+        Exclusion::Stock { until, seen: Some(out) } => Some((*until, out.as_ref().clone())),
         _ => None,
     });
     assert_eq!(why, Some((known[0].until, known[0].clone())));
