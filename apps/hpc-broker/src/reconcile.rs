@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use hpc_audit::{Entry, Outcome};
 use hpc_error::HpcError;
 use hpc_provider::{InstanceHandle, InstancePhase, InstanceState, Interruption, Observe, TAG_INTENT};
-use hpc_resources::{IntentId, LeaseId, Money, ProviderId, TeamId};
+use hpc_resources::{IntentId, LeaseId, Money, ProviderId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +71,7 @@ impl Broker {
         if let Err(error) = self.read_interruptions(&mut report).await {
             report.problems.push(error.to_string());
         }
-        let held = self.books.held();
+        let (held, strays) = (self.books.held(), self.books.strays());
         let listed_at = self.environment.now();
         let cloud = self.list_clouds(&mut report).await;
         for marker in self.store.keys("open-intent/").await? {
@@ -96,6 +96,8 @@ impl Broker {
             }
         }
         self.drop_lost_holds(held).await?;
+        self.drop_ended_strays(strays).await?;
+        self.warn_of_budgets().await?;
         Ok(report)
     }
 
@@ -181,13 +183,15 @@ impl Broker {
         lease.ends_at = Some(now.saturating_add(lasts).unwrap_or(jiff::Timestamp::MAX));
         lease.offer = Some(intent.spec.offer.clone());
         lease.instances = intent.spec.instances;
+        lease.cost_per_hour(&intent.instances);
         let change = Change::new()
             .put(key("intent", intent.spec.intent.as_str())?, &intent)?
             .put(key("lease", lease.id.as_str())?, &lease)?
             .say(self.scribe.intent(&intent, &lease.principal, "adopted", Outcome::Ok))
             .say(self.scribe.lease(&lease, now, "active", Outcome::Ok));
         self.store.commit_even_unaudited(change).await?;
-        self.books.restore_hold(&lease.team, &lease.id, lease.hold, lease.accelerators());
+        self.books.end_stray(&intent.spec.intent);
+        self.keep_hold(&lease);
         report.adopted += 1;
         Ok(intent)
     }
@@ -261,7 +265,7 @@ impl Broker {
                 if self.lease_cost(&lease).await?.exceeds(lease.hold) {
                     self.end_lease(id, EndReason::HardStop, None).await?.0
                 } else {
-                    return Ok(());
+                    return self.hold_as_recorded(&lease).await;
                 }
             }
             LeaseState::Released | LeaseState::Failed => lease,
@@ -459,12 +463,15 @@ impl Broker {
     }
 
     /// Gives back holds whose lease the ledger does not have, or has ended: a commit that failed, or whose answer was lost.
-    async fn drop_lost_holds(&self, held: Vec<(TeamId, LeaseId)>) -> Result<(), HpcError> {
-        for (team, lease) in held {
+    async fn drop_lost_holds(&self, held: Vec<LeaseId>) -> Result<(), HpcError> {
+        for lease in held {
             let marked = self.store.has(&key("open-lease", lease.as_str())?).await?;
             if !marked && !self.books.is_begun(&format!("lease/{lease}")) {
-                self.books.end_hold(&team, &lease);
-                self.recall_budget(&team).await?;
+                // What it cost counts before what was held for it is given back: never neither.
+                for payer in self.books.paid_by(&lease) {
+                    self.recall_account(&payer).await?;
+                }
+                self.books.end_hold(&lease);
             }
         }
         Ok(())
