@@ -154,18 +154,19 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send,
 {
-    spread(items, at_once, None, work).await
+    spread(items, at_once, None, Ok, work).await
 }
 
 /// Gives `work` one item every `every`, at most `at_once` at a time, and measures each from the moment it was due: a
-/// slow answer makes the ones behind it late as well.
+/// slow answer makes the ones behind it late as well. `make` makes the items of 0 to `count`, each before it is due.
 ///
 /// # Errors
 /// The first failure.
 pub async fn paced<I, T, F>(
-    items: Vec<I>,
+    count: usize,
     at_once: usize,
     every: Duration,
+    make: impl Fn(usize) -> Result<I> + Send + Sync + 'static,
     work: impl Fn(I) -> F + Send + Sync + 'static,
 ) -> Result<(Vec<T>, Samples, Duration)>
 where
@@ -173,31 +174,34 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send,
 {
-    spread(items, at_once, Some(every), work).await
+    spread((0..count).collect(), at_once, Some(every), make, work).await
 }
 
 /// With a pace an item begins when it is due, without one when there is room.
-async fn spread<I, T, F>(
-    items: Vec<I>,
+async fn spread<N, I, T, F>(
+    items: Vec<N>,
     at_once: usize,
     pace: Option<Duration>,
+    make: impl Fn(N) -> Result<I> + Send + Sync + 'static,
     work: impl Fn(I) -> F + Send + Sync + 'static,
 ) -> Result<(Vec<T>, Samples, Duration)>
 where
+    N: Send + 'static,
     I: Send + 'static,
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send,
 {
-    let shared = Arc::new((Mutex::new(items.into_iter().zip(0_u32..)), work));
+    let shared = Arc::new((Mutex::new(items.into_iter().zip(0_u32..)), make, work));
     let start = Instant::now();
     let tasks: Vec<_> = (0..at_once.max(1))
         .map(|_| {
             let shared = Arc::clone(&shared);
             tokio::spawn(async move {
-                let (items, work) = &*shared;
+                let (items, make, work) = &*shared;
                 let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let (mut answers, mut samples) = (Vec::new(), Samples::default());
                 while let Some((item, number)) = next() {
+                    let item = make(item)?;
                     let begun = match pace {
                         Some(every) => {
                             let due = start + every * number;

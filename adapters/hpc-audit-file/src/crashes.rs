@@ -1,6 +1,8 @@
 //! Stops and disk errors at every single step of writing: what was acknowledged stays, and the log never goes back.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -302,6 +304,60 @@ async fn the_tail_loses_its_beginning_when_that_is_published() {
     drop(log);
     let seen = Seen { receipts, ..Seen::default() };
     judge(dir.path(), &seen, "long tail").await;
+}
+
+/// Appends and signs until files of the tail were filled, taken out, and used again; the names that each file had.
+async fn turning(dir: &Path, faults: &Arc<Faults>, seen: &mut Seen) -> BTreeMap<u64, BTreeSet<String>> {
+    let mut names: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    let Ok(log) = open(dir, faults) else {
+        seen.errors += 1;
+        return names;
+    };
+    for call in 0..20 {
+        let entries = (0..8).map(|n| entry(call * 8 + n).with("text", "x".repeat(2_000))).collect();
+        match log.append(entries).await {
+            Ok(receipts) => seen.receipts.extend(receipts),
+            Err(AuditError::Unwritable { .. } | AuditError::Unknown { .. }) => seen.errors += 1,
+            Err(other) => panic!("{other}"),
+        }
+        match log.checkpoint().await {
+            Ok(signed) => seen.checkpoints.push(signed.checkpoint().clone()),
+            Err(AuditError::Unwritable { .. }) => seen.errors += 1,
+            Err(other) => panic!("{other}"),
+        }
+        for file in std::fs::read_dir(dir.join("tail")).unwrap().map(Result::unwrap) {
+            // The publisher may have taken it away meanwhile.
+            let Ok(metadata) = file.metadata() else { continue };
+            names.entry(metadata.ino()).or_default().insert(file.file_name().into_string().unwrap());
+        }
+    }
+    if !matches!(log.close().await, Ok(()) | Err(AuditError::Unwritable { .. })) {
+        panic!("closing fails otherwise");
+    }
+    names
+}
+
+#[tokio::test]
+async fn files_of_the_tail_are_used_again_and_a_stop_at_any_step_loses_nothing() {
+    let (dir, whole, mut seen) = (folder(), Arc::new(Faults::default()), Seen::default());
+    let names = turning(dir.path(), &whole, &mut seen).await;
+    let numbers = |names: &BTreeSet<String>| names.iter().filter(|name| !name.ends_with(".tmp")).count();
+    assert!(names.values().any(|names| numbers(names) > 1), "{names:?}");
+    assert_eq!((seen.errors, seen.receipts.len()), (0, 160));
+    judge(dir.path(), &seen, "without faults").await;
+    // One error, and a stop for good. The steps in between are those of the other stories.
+    for (length, stride) in [(1, 3), (u64::MAX, 5)] {
+        for step in (1..=whole.steps_of(Who::Publisher)).step_by(stride) {
+            let (dir, faults, mut seen) = (folder(), Arc::new(Faults::default()), Seen::default());
+            faults.set_for(Who::Publisher, step, length);
+            turning(dir.path(), &faults, &mut seen).await;
+            match verify_dir(dir.path(), None) {
+                Ok(report) => assert!(report.entries >= seen.receipts.len() as u64),
+                Err(error) => panic!("step {step}: {error}"),
+            }
+            judge(dir.path(), &seen, &format!("{length} errors from step {step} of the publisher")).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -20,8 +20,8 @@ const STREAM_BUFFER_BYTES: usize = 1 << 18;
 
 /// More files than this that wait to be durable are made so all at once.
 const SYNC_EACH_MAX: usize = 32;
-/// Long files are written in pieces of this size.
-const PIECE_BYTES: usize = 1 << 17;
+/// Zeros are made durable in pieces of this size: who waits for the disk meanwhile waits for one piece, not for all.
+const PIECE_BYTES: usize = if cfg!(test) { 1 << 14 } else { 1 << 18 };
 
 /// What has been written and is not durable yet.
 #[derive(Default)]
@@ -106,7 +106,7 @@ impl Disk {
         let folder = path.parent().unwrap_or(&self.root);
         self.create_folders(folder, &mut changed.folders)?;
         let unfinished = self.path(&format!("{name}{UNFINISHED}"));
-        self.write_whole(&unfinished, &[bytes], sync).inspect_err(|_| self.clean_up(&unfinished))?;
+        self.write_whole(&unfinished, bytes, sync).inspect_err(|_| self.clean_up(&unfinished))?;
         self.step()?;
         fs::rename(&unfinished, &path)?;
         changed.folders.insert(folder.to_owned());
@@ -116,28 +116,68 @@ impl Disk {
     /// Makes a file of `file_bytes` bytes: `head` and then zeros, written so that later writes to it change bytes only.
     /// It and its name are durable.
     pub(crate) fn create_zeros(&self, name: &str, head: &[u8], file_bytes: u64) -> io::Result<File> {
-        let path = self.path(name);
-        let folder = path.parent().unwrap_or(&self.root);
         let unfinished = self.path(&format!("{name}{UNFINISHED}"));
-        let zeros = vec![0; PIECE_BYTES];
-        let mut pieces = vec![head];
-        let mut left = file_bytes.saturating_sub(head.len() as u64) as usize;
-        while left > 0 {
-            let piece = zeros.get(..left).unwrap_or(&zeros);
-            pieces.push(piece);
-            left -= piece.len();
-        }
-        self.write_whole(&unfinished, &pieces, true).inspect_err(|_| self.clean_up(&unfinished))?;
-        self.step()?;
-        fs::rename(&unfinished, &path)?;
-        self.sync_folders(&BTreeSet::from([folder.to_owned()]))?;
+        let written = self.write_whole(&unfinished, head, false).and_then(|()| {
+            let file = OpenOptions::new().write(true).open(&unfinished)?;
+            self.fill_with_zeros(&file, head.len() as u64, file_bytes)
+        });
+        written.inspect_err(|_| self.clean_up(&unfinished))?;
+        self.name_durably(&unfinished, name)?;
         self.open_tail(name)
+    }
+
+    /// Takes a file out of the tail, durably, and keeps its space for [`Disk::reuse`]. The next opening removes it.
+    pub(crate) fn retire(&self, name: &str) -> io::Result<()> {
+        self.step()?;
+        fs::rename(self.path(name), self.path(&format!("{name}{UNFINISHED}")))?;
+        self.sync_folders(&self.path(name).parent().map(Path::to_owned).into_iter().collect())
+    }
+
+    /// What [`Disk::create_zeros`] makes, without a head, out of a retired file of as many bytes: the disk gives out no
+    /// new space for it, and takes none back.
+    pub(crate) fn reuse(&self, retired: &str, name: &str, file_bytes: u64) -> io::Result<File> {
+        let unfinished = self.path(&format!("{retired}{UNFINISHED}"));
+        let file = OpenOptions::new().write(true).open(&unfinished)?;
+        self.fill_with_zeros(&file, 0, file_bytes)?;
+        self.name_durably(&unfinished, name)?;
+        self.open_tail(name)
+    }
+
+    pub(crate) fn bytes(&self, name: &str) -> io::Result<u64> {
+        Ok(fs::metadata(self.path(name))?.len())
+    }
+
+    /// Removes a retired file for which there is no more use.
+    pub(crate) fn remove_retired(&self, retired: &str) -> io::Result<()> {
+        self.remove(&format!("{retired}{UNFINISHED}"))
+    }
+
+    fn fill_with_zeros(&self, file: &File, from: u64, to: u64) -> io::Result<()> {
+        let zeros = vec![0; PIECE_BYTES.min(to.saturating_sub(from) as usize)];
+        for at in (from..to).step_by(PIECE_BYTES) {
+            self.step()?;
+            file.write_all_at(zeros.get(..(to - at) as usize).unwrap_or(&zeros), at)?;
+            file.sync_data()?;
+        }
+        self.step()?;
+        file.sync_all()
+    }
+
+    fn name_durably(&self, unfinished: &Path, name: &str) -> io::Result<()> {
+        let path = self.path(name);
+        self.step()?;
+        fs::rename(unfinished, &path)?;
+        self.sync_folders(&path.parent().map(Path::to_owned).into_iter().collect())
     }
 
     /// Removes a file and makes that durable.
     pub(crate) fn remove_durably(&self, name: &str) -> io::Result<()> {
         let path = self.path(name);
-        self.remove(name)?;
+        match self.remove(name) {
+            // An earlier attempt stopped after this.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
         self.sync_folders(&path.parent().map(Path::to_owned).into_iter().collect())
     }
 
@@ -178,16 +218,14 @@ impl Disk {
         Ok(())
     }
 
-    fn write_whole(&self, path: &Path, pieces: &[&[u8]], sync: bool) -> io::Result<()> {
+    fn write_whole(&self, path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
         self.step()?;
         let mut file = File::create(path)?;
         if let Err(error) = self.step() {
-            let half: &[u8] =
-                pieces.first().and_then(|piece| piece.get(..piece.len() / 2)).unwrap_or_default();
-            let _ = file.write_all(half);
+            let _ = file.write_all(bytes.get(..bytes.len() / 2).unwrap_or_default());
             return Err(error);
         }
-        pieces.iter().try_for_each(|piece| file.write_all(piece))?;
+        file.write_all(bytes)?;
         if sync {
             self.step()?;
             file.sync_all()?;

@@ -14,12 +14,12 @@ use hpc_crypto::tile::{TILE_HEIGHT, TILE_LEVEL_MAX, TILE_WIDTH, Tile, TileKind, 
 
 use crate::config::{GROUP_BYTES_MAX, TAIL_BYTES_MAX};
 use crate::disk::{CHECKPOINT, LOCK, TAIL, UNFINISHED, VKEY};
-use crate::index::{CHUNK_ENTRIES, FOLDER, IndexCheck, IndexFile, Marks};
+use crate::index::{CHUNK_ENTRIES, FOLDER, IndexCheck, IndexFile};
 use crate::map::{damaged, io_of};
 use crate::segment::{
     BASE_OFFSET, ROOT_OFFSET, SECTOR_BYTES, TornTail, name_of, number_of, scan, split_entries,
 };
-use crate::shared::{BUNDLE_BYTES_MAX, Edge, Pending, Row, WIDTH, push_node, read_file};
+use crate::shared::{BUNDLE_BYTES_MAX, Batch, Edge, Pending, Row, WIDTH, push_node, read_file};
 use crate::tail::Held;
 use crate::{Against, DirError, Progress};
 
@@ -448,7 +448,9 @@ impl<'r, P: FnMut(Progress), V: FnMut(u64, &Entry)> Walk<'r, P, V> {
             Entry::decode(bytes).map_err(|error| damaged(file, offset, format!("entry {index}: {error}")))?;
         (self.visit)(index, &entry);
         if index >= self.pending_start {
-            self.pending.push(Pending { marks: Arc::new(Marks::of(&entry)), bytes: Arc::from(bytes) });
+            let mut batch = Batch::default();
+            batch.push(&entry).map_err(|error| damaged(file, offset, format!("entry {index}: {error}")))?;
+            self.pending.extend(batch.pending());
         }
         self.bundle.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
         self.bundle.extend_from_slice(bytes);

@@ -183,8 +183,7 @@ impl AuditLog for FileAuditLog {
         if got > APPEND_ENTRIES_MAX {
             return Err(AuditError::TooMuch { what: "entries", got, max: APPEND_ENTRIES_MAX });
         }
-        let encoded = entries.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-        let bytes = encoded.iter().map(|encoded| encoded.entry.bytes.len()).sum();
+        let (encoded, bytes) = encode(&entries)?;
         if bytes > APPEND_BYTES_MAX {
             return Err(AuditError::TooMuch { what: "bytes", got: bytes, max: APPEND_BYTES_MAX });
         }

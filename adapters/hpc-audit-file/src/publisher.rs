@@ -10,9 +10,8 @@ use hpc_audit::{AuditError, SignedCheckpoint};
 use hpc_crypto::tile::{TILE_HEIGHT, TILE_LEVEL_MAX, Tile, TileKind};
 
 use crate::disk::{CHECKPOINT, Disk, Unsynced};
-use crate::index::Marks;
 use crate::map::{out_of_range, unwritable};
-use crate::shared::{Shared, WIDTH};
+use crate::shared::{Pending, Shared, WIDTH};
 use crate::writer::Reply;
 
 /// Ids that are handed on at once: appends wait meanwhile.
@@ -120,19 +119,18 @@ impl Publisher {
     /// Frees the memory of what is published now.
     fn let_go(&self, from: u64, signed: &SignedCheckpoint) {
         let size = signed.checkpoint().size;
-        let marks: Vec<Arc<Marks>> = {
+        let published: Vec<Pending> = {
             let edge = self.shared.edge();
             let skip = from.saturating_sub(edge.pending_start) as usize;
-            let entries = edge.pending.iter().skip(skip).take((size - from) as usize);
-            entries.map(|entry| Arc::clone(&entry.marks)).collect()
+            edge.pending.iter().skip(skip).take((size - from) as usize).cloned().collect()
         };
         // In small parts, and others first: each append asks both for its ids, and waits as long as they are held.
-        for (part, first) in marks.chunks(IDS_AT_ONCE).zip((from..).step_by(IDS_AT_ONCE)) {
-            self.shared.index.add(first, part.iter().map(|marks| &**marks));
+        for (part, first) in published.chunks(IDS_AT_ONCE).zip((from..).step_by(IDS_AT_ONCE)) {
+            self.shared.index.add(first, part.iter().filter_map(Pending::marks));
             std::thread::yield_now();
         }
-        for part in marks.chunks(IDS_AT_ONCE) {
-            self.shared.ids().forget(part.iter().map(|marks| marks.id));
+        for part in published.chunks(IDS_AT_ONCE) {
+            self.shared.ids().forget(part.iter().filter_map(Pending::marks).map(|marks| marks.id));
             std::thread::yield_now();
         }
         let freed = self.shared.edge_mut().publish(signed.clone());

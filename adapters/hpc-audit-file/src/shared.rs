@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use hpc_audit::{AuditError, Entry, PROFILE, Recorded, SignedCheckpoint};
+use hpc_audit::{AuditError, Entry, EntryError, PROFILE, Recorded, SignedCheckpoint};
 use hpc_crypto::CryptoError;
 use hpc_crypto::hashing::Hash;
 use hpc_crypto::merkle::{CompactRange, NodeId};
@@ -41,12 +41,59 @@ impl Row {
     }
 }
 
+/// The encoded entries of one append. They are in few pieces of memory, because they are freed on another thread.
+#[derive(Default)]
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    /// Where each entry ends in the bytes, and what the index takes in when it is published.
+    entries: Vec<(usize, Marks)>,
+}
+
+impl Batch {
+    /// Takes in an entry, and gives back its bytes.
+    pub(crate) fn push(&mut self, entry: &Entry) -> Result<&[u8], EntryError> {
+        let begin = self.bytes.len();
+        entry.encode_into(&mut self.bytes)?;
+        self.entries.push((self.bytes.len(), Marks::of(entry)));
+        Ok(self.bytes.get(begin..).unwrap_or_default())
+    }
+
+    /// Bytes of all entries.
+    pub(crate) const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn entry(&self, place: usize) -> Option<&[u8]> {
+        let (end, _) = self.entries.get(place)?;
+        let begin =
+            place.checked_sub(1).and_then(|before| self.entries.get(before)).map_or(0, |(end, _)| *end);
+        self.bytes.get(begin..*end)
+    }
+
+    /// All entries, in order.
+    pub(crate) fn pending(self) -> impl Iterator<Item = Pending> {
+        let batch = Arc::new(self);
+        (0..batch.entries.len()).map(move |place| Pending { batch: Arc::clone(&batch), place })
+    }
+}
+
 /// A recorded entry that is not in a full bundle that is signed.
 #[derive(Clone)]
 pub(crate) struct Pending {
-    /// What the index takes in when the entry is published.
-    pub(crate) marks: Arc<Marks>,
-    pub(crate) bytes: Arc<[u8]>,
+    batch: Arc<Batch>,
+    place: usize,
+}
+
+impl Pending {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // INVARIANT: the batch has an entry at this place.
+        self.batch.entry(self.place).unwrap_or_default()
+    }
+
+    /// What the index takes in when the entry is published; there is always something.
+    pub(crate) fn marks(&self) -> Option<&Marks> {
+        self.batch.entries.get(self.place).map(|(_, marks)| marks)
+    }
 }
 
 /// The end of the log.
@@ -81,8 +128,9 @@ impl Edge {
             TileKind::Entries => {
                 let skip = tile.start().checked_sub(self.pending_start)? as usize;
                 let entries = self.pending.get(skip..skip + width)?;
-                let mut bundle = Vec::with_capacity(entries.iter().map(|entry| entry.bytes.len() + 2).sum());
-                entries.iter().try_for_each(|entry| push_entry(&mut bundle, &entry.bytes)).ok()?;
+                let mut bundle =
+                    Vec::with_capacity(entries.iter().map(|entry| entry.bytes().len() + 2).sum());
+                entries.iter().try_for_each(|entry| push_entry(&mut bundle, entry.bytes())).ok()?;
                 Some(bundle)
             }
             TileKind::Hashes(level) => {
@@ -221,7 +269,7 @@ impl Shared {
                 let entries: Vec<_> = edge.pending.iter().skip(skip as usize).take(limit).cloned().collect();
                 drop(edge);
                 let numbered = entries.iter().zip(start..);
-                let read = numbered.map(|(entry, index)| recorded(index, &entry.bytes, TAIL, None));
+                let read = numbered.map(|(entry, index)| recorded(index, entry.bytes(), TAIL, None));
                 return read.collect::<Result<_, _>>().map_err(port);
             }
         }

@@ -13,8 +13,9 @@ use crate::segment::{SECTOR_BYTES, header, name_of};
 
 /// The first file of a tail, in bytes: enough for a log in which little happens.
 pub(crate) const FILE_BYTES_MIN: u64 = 16 << 10;
-/// The longest file that is prepared; each is four times as long as the one before it up to here.
-pub(crate) const FILE_BYTES_MAX: u64 = 8 << 20;
+/// The longest file that is prepared; each is four times as long as the one before it up to here. Small in
+/// the tests of this package, so that they get there.
+pub(crate) const FILE_BYTES_MAX: u64 = if cfg!(test) { 64 << 10 } else { 8 << 20 };
 
 /// A file of the tail that holds entries.
 pub(crate) struct Held {
@@ -39,6 +40,8 @@ pub(crate) struct State {
     /// How long the file is with its zeros.
     file_bytes: u64,
     ready: Option<Ready>,
+    /// The number of a retired file of [`FILE_BYTES_MAX`] bytes, which can become the next one.
+    retired: Option<u64>,
     /// Whether the publisher has been asked for the next file.
     asked: bool,
 }
@@ -65,7 +68,16 @@ pub(crate) struct Failure {
 impl Tail {
     /// A tail of at least one file, the last of which is `file`.
     pub(crate) fn new(held: Vec<Held>, file: File, file_bytes: u64) -> Self {
-        Self { state: Mutex::new(State { held: held.into(), file, file_bytes, ready: None, asked: false }) }
+        Self {
+            state: Mutex::new(State {
+                held: held.into(),
+                file,
+                file_bytes,
+                ready: None,
+                retired: None,
+                asked: false,
+            }),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -125,37 +137,55 @@ impl Tail {
 
     /// Makes the file of zeros into which the tail goes on, when it is due.
     pub(crate) fn prepare(&self, disk: &Disk) -> std::io::Result<()> {
-        let (number, bytes) = {
-            let state = self.state();
+        let (number, bytes, retired) = {
+            let mut state = self.state();
             let number = state.held.back().map_or(1, |current| current.number + 1);
             if !state.is_due() {
                 return Ok(());
             }
-            (number, (state.file_bytes * 4).clamp(FILE_BYTES_MIN, FILE_BYTES_MAX))
+            let bytes = (state.file_bytes * 4).clamp(FILE_BYTES_MIN, FILE_BYTES_MAX);
+            (number, bytes, state.retired.take_if(|_| bytes == FILE_BYTES_MAX))
         };
         // Not under the lock: appends go on meanwhile, and cannot begin a file that is not there.
-        let file = disk.create_zeros(&name_of(number), &[], bytes)?;
+        let reused = retired.map(|retired| {
+            let file = disk.reuse(&name_of(retired), &name_of(number), bytes);
+            // A retired file that is no good is let go of; the next attempt makes a new one.
+            file.inspect_err(|_| drop(disk.remove_retired(&name_of(retired))))
+        });
+        let file = reused.unwrap_or_else(|| disk.create_zeros(&name_of(number), &[], bytes))?;
         self.state().ready = Some(Ready { file, number, file_bytes: bytes });
         Ok(())
     }
 
-    /// Removes the files all of whose entries are among the first `published`, oldest first.
+    /// Takes out the files all of whose entries are among the first `published`, oldest first.
     pub(crate) fn release(&self, disk: &Disk, published: u64) -> std::io::Result<()> {
         loop {
-            let number = {
+            let (number, retire) = {
                 let state = self.state();
                 match (state.held.front(), state.held.get(1)) {
-                    (Some(oldest), Some(next)) if next.base <= published => oldest.number,
+                    (Some(oldest), Some(next)) if next.base <= published => {
+                        (oldest.number, state.retired.is_none() && state.file_bytes == FILE_BYTES_MAX)
+                    }
                     _ => return Ok(()),
                 }
             };
-            disk.remove_durably(&name_of(number))?;
+            let name = name_of(number);
+            if retire && disk.bytes(&name).is_ok_and(|bytes| bytes == FILE_BYTES_MAX) {
+                disk.retire(&name)?;
+                self.state().retired = Some(number);
+            } else {
+                disk.remove_durably(&name)?;
+            }
             self.state().held.pop_front();
         }
     }
 
     /// Begins the tail anew after the published entries, which are all. Nothing may be appended meanwhile.
     pub(crate) fn renew(&self, disk: &Disk, size: u64, root: &Hash) -> std::io::Result<()> {
+        let retired = self.state().retired.take();
+        if let Some(number) = retired {
+            disk.remove_retired(&name_of(number))?;
+        }
         let (ready, last) = {
             let state = self.state();
             let Some(current) = state.held.back() else { return Ok(()) };

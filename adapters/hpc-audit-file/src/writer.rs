@@ -11,15 +11,15 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{GROUP_BYTES_MAX, PENDING_BYTES_MAX, PENDING_ENTRIES_MAX, TAIL_BYTES_MAX};
 use crate::disk::Disk;
-use crate::index::{IdHash, Marks};
+use crate::index::{IdHash, id_hash};
 use crate::lock::Locked;
 use crate::map::unwritable;
 use crate::publisher::Task;
 use crate::segment::Group;
-use crate::shared::{Pending, Shared, WIDTH};
+use crate::shared::{Batch, Pending, Shared, WIDTH};
 
 /// Full tiles are written and made durable as soon as there are so many entries more.
-const TILES_ENTRIES: usize = 16 * WIDTH as usize;
+const TILES_ENTRIES: usize = 4 * WIDTH as usize;
 
 /// Where appends wait for the publisher. Small in the tests of this package, so that they get there.
 pub(crate) const TAIL_MAX: u64 = if cfg!(test) { 4 << 20 } else { TAIL_BYTES_MAX };
@@ -27,7 +27,8 @@ pub(crate) const TAIL_MAX: u64 = if cfg!(test) { 4 << 20 } else { TAIL_BYTES_MAX
 /// An entry on its way into the log.
 pub(crate) struct Encoded {
     pub(crate) entry: Pending,
-    pub(crate) leaf_hash: Hash,
+    id: IdHash,
+    leaf_hash: Hash,
 }
 
 /// Where an entry is.
@@ -143,7 +144,7 @@ impl Writer {
         }
         let first = self.shared.edge().size();
         let ids: Vec<IdHash> =
-            waiting.iter().flat_map(|waiting| &waiting.entries).map(|entry| entry.entry.marks.id).collect();
+            waiting.iter().flat_map(|waiting| &waiting.entries).map(|entry| entry.id).collect();
         let mut known = match self.shared.known(&ids) {
             Ok(known) => known.into_iter(),
             Err(error) => {
@@ -159,16 +160,16 @@ impl Writer {
             let mut placed = Vec::with_capacity(entries.len());
             let mut outcome = Ok(());
             // All of a call's entries are looked at, so that `known` stays in step.
-            for (Encoded { entry, leaf_hash }, old) in entries.into_iter().zip(&mut known) {
-                let place = match old.or_else(|| new.places.get(&entry.marks.id).copied()) {
+            for (Encoded { entry, id, leaf_hash }, old) in entries.into_iter().zip(&mut known) {
+                let place = match old.or_else(|| new.places.get(&id).copied()) {
                     Some(index) => {
                         self.repeated(index, first, &new).inspect_err(|error| outcome = Err(error.clone()))
                     }
                     None => {
                         let index = first + new.entries.len() as u64;
-                        group.push(&entry.bytes);
-                        new.places.insert(entry.marks.id, index);
-                        new.entries.push((entry, leaf_hash));
+                        group.push(entry.bytes());
+                        new.places.insert(id, index);
+                        new.entries.push(Encoded { entry, id, leaf_hash });
                         Ok(Placed { index, leaf_hash, repeated: false })
                     }
                 };
@@ -182,8 +183,8 @@ impl Writer {
                 Err(error) => {
                     // This append alone is taken back; those before it stay.
                     group.back_to(mark);
-                    for (entry, _) in new.entries.drain(begin..) {
-                        new.places.remove(&entry.marks.id);
+                    for Encoded { id, .. } in new.entries.drain(begin..) {
+                        new.places.remove(&id);
                     }
                     let _ = reply.send(Err(error));
                 }
@@ -204,7 +205,7 @@ impl Writer {
     fn repeated(&self, index: u64, first: u64, new: &New) -> Result<Placed, AuditError> {
         let in_group = index.checked_sub(first).and_then(|at| new.entries.get(at as usize));
         let leaf_hash = match in_group {
-            Some((_, leaf_hash)) => *leaf_hash,
+            Some(entry) => entry.leaf_hash,
             None => self.shared.node(NodeId { level: 0, index })?,
         };
         Ok(Placed { index, leaf_hash, repeated: true })
@@ -224,12 +225,12 @@ impl Writer {
     }
 
     /// Lets readers see entries that are durable now, and has them published when there are many.
-    fn take_in(&mut self, first: u64, entries: Vec<(Pending, Hash)>, bytes: usize) {
-        let ids: Vec<IdHash> = entries.iter().map(|(entry, _)| entry.marks.id).collect();
+    fn take_in(&mut self, first: u64, entries: Vec<Encoded>, bytes: usize) {
+        let ids: Vec<IdHash> = entries.iter().map(|entry| entry.id).collect();
         self.shared.ids().add(first, ids.iter().copied());
         {
             let mut edge = self.shared.edge_mut();
-            for (entry, leaf_hash) in entries {
+            for Encoded { entry, leaf_hash, .. } in entries {
                 let pushed = edge.push(entry, leaf_hash);
                 // INVARIANT: `entries_max` is far below the limit of a tree.
                 debug_assert!(pushed.is_ok());
@@ -267,19 +268,25 @@ impl Writer {
 /// The entries of a group that are not in the log yet.
 #[derive(Default)]
 struct New {
-    entries: Vec<(Pending, Hash)>,
+    entries: Vec<Encoded>,
     places: HashMap<IdHash, u64>,
 }
 
 fn size_of(entries: &[Encoded]) -> usize {
-    entries.iter().map(|entry| entry.entry.bytes.len()).sum()
+    entries.iter().map(|entry| entry.entry.bytes().len()).sum()
 }
 
 // What can be computed without the log is computed here, outside the writer's thread.
-pub(crate) fn encode(entry: &Entry) -> Result<Encoded, AuditError> {
-    let bytes = entry
-        .encode()
-        .map_err(|source| AuditError::InvalidEntry { id: entry.id.chars().take(64).collect(), source })?;
-    let leaf_hash = Entry::leaf_hash(&bytes);
-    Ok(Encoded { entry: Pending { marks: Arc::new(Marks::of(entry)), bytes: Arc::from(bytes) }, leaf_hash })
+pub(crate) fn encode(entries: &[Entry]) -> Result<(Vec<Encoded>, usize), AuditError> {
+    let mut batch = Batch::default();
+    let mut hashes = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let bytes = batch
+            .push(entry)
+            .map_err(|source| AuditError::InvalidEntry { id: entry.id.chars().take(64).collect(), source })?;
+        hashes.push((id_hash(&entry.id), Entry::leaf_hash(bytes)));
+    }
+    let bytes = batch.len();
+    let encoded = batch.pending().zip(hashes);
+    Ok((encoded.map(|(entry, (id, leaf_hash))| Encoded { entry, id, leaf_hash }).collect(), bytes))
 }

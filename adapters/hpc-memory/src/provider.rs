@@ -108,6 +108,7 @@ impl MemoryProvider {
             spot_prices: true,
             quotas: true,
             interruptions: true,
+            user_data: true,
         };
         Self { supports, consistency_ms: 0, state: Mutex::new(state), id: id.clone() }
             .with_offers(offers(&id))

@@ -43,6 +43,11 @@ pub trait UserDataSource: Send + Sync {
     /// # Errors
     /// [`UserDataError::Unknown`] when it stands for nothing.
     async fn resolve(&self, reference: &str) -> Result<UserData, UserDataError>;
+
+    /// Whether there is anything to resolve: what the provider says of itself as `Supports::user_data`.
+    fn is_there(&self) -> bool {
+        true
+    }
 }
 
 /// Knows no reference.
@@ -53,6 +58,10 @@ pub struct NoUserData;
 impl UserDataSource for NoUserData {
     async fn resolve(&self, reference: &str) -> Result<UserData, UserDataError> {
         Err(UserDataError::Unknown(reference.chars().take(40).collect()))
+    }
+
+    fn is_there(&self) -> bool {
+        false
     }
 }
 

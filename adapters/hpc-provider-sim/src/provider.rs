@@ -196,6 +196,8 @@ impl CapacityProvider for SimProvider {
                 spot_prices: rented,
                 quotas: rented,
                 interruptions: rented,
+                // Nothing boots in a simulated cloud.
+                user_data: false,
             },
             consistency_ms: self.cloud.consistency_ms,
             clock_skew_ms: 0,

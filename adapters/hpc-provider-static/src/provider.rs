@@ -404,6 +404,7 @@ impl CapacityProvider for StaticProvider {
                 spot_prices: false,
                 quotas: true,
                 interruptions: false,
+                user_data: false,
             },
             consistency_ms: 0,
             clock_skew_ms: 0,

@@ -91,7 +91,8 @@ impl Broker {
             let offer = attempt.offer.key();
             match self.check_offer_again(&gate, &plan, attempt, &mut walk).await {
                 Ok((price, evidence)) => {
-                    let spec = self.spec(&lease, attempt, number, price);
+                    let boots = self.provider(&offer.provider)?.describe().supports.user_data;
+                    let spec = self.spec(&lease, attempt, number, price, boots);
                     let Some(_claim) = self.books.begin(&claim_name(&spec.intent)) else {
                         return Err(fail::bug("a fresh intent id was in use"));
                     };
@@ -234,8 +235,8 @@ impl Broker {
     ) -> Result<(PerInstanceHour, Evidence), String> {
         let now = self.environment.now();
         let offer = &attempt.offer;
-        if let Some(until) = self.books.out_of_stock_until(&offer.key()).filter(|until| *until > now) {
-            return Err(format!("remembered as out of stock until {until}"));
+        if let Some(out) = self.stock.find(&offer.key(), now) {
+            return Err(format!("remembered as out of stock until {} ({})", out.until, out.reason.as_str()));
         }
         if let Some(quota) = &offer.quota
             && walk.blocked_quotas.contains(&(
@@ -311,6 +312,7 @@ impl Broker {
         attempt: &Attempt,
         number: u32,
         price: PerInstanceHour,
+        boots: bool,
     ) -> ProvisionSpec {
         let intent = IntentId::from_bits(self.fresh_bits());
         let offer = &attempt.offer;
@@ -323,6 +325,8 @@ impl Broker {
         let now = self.environment.now();
         ProvisionSpec {
             token: Token::derive(&intent, number, &offer.provider, &offer.region, &offer.zone),
+            // Whoever resolves it finds lease, holder and count in the journal; what it stands for is never there.
+            user_data_ref: boots.then(|| intent.to_string()),
             intent,
             lease: lease.id.clone(),
             offer: offer.clone(),
@@ -330,7 +334,6 @@ impl Broker {
             instances: attempt.instances,
             tags,
             price_ceiling: with_tolerance(attempt.price.0, self.settings.price_tolerance_bp).ok(),
-            user_data_ref: None,
             deadline: now.saturating_add(deadline).unwrap_or(now),
         }
     }
@@ -364,7 +367,6 @@ impl Broker {
         drop(reserved);
         match outcome {
             Ok(result) => {
-                self.books.in_stock(&offer);
                 let (created, more) = self.activate(port.as_ref(), plan, lease, &mut intent, result).await?;
                 receipts.extend(more);
                 sink.on(created);
@@ -373,9 +375,6 @@ impl Broker {
             Err(error) => {
                 let nothing_created = error.certainty == Certainty::NotDone;
                 walk.remember(&error, &intent.spec.offer);
-                if matches!(error.kind, ErrorKind::Capacity | ErrorKind::Internal | ErrorKind::Deadline) {
-                    self.books.out_of_stock(&offer, self.environment.now());
-                }
                 lease.failures.push(format!("{offer}: {error}"));
                 intent.state = if nothing_created { IntentState::Failed } else { IntentState::Unknown };
                 intent.set_aside = true;
@@ -386,7 +385,8 @@ impl Broker {
                     let counted = self.books.set_aside(&intent.spec.intent, &lease.id, intent.hourly()?);
                     walk.over_budget = counted.err();
                 }
-                self.record_failure(lease, &intent).await?;
+                let learnt = self.stock.failed(Change::new(), &error, &offer, self.environment.now())?;
+                self.record_failure(lease, &intent, learnt).await?;
                 let why = error.to_string();
                 sink.on(Progress::Failed { intent: intent.spec.intent.clone(), offer, why, nothing_created });
                 Ok(None)
@@ -414,7 +414,7 @@ impl Broker {
             Ok(committed) => Ok(committed.receipts),
             Err(CommitError::Unaudited(error, _)) => {
                 let failed = IntentRecord { state: IntentState::Failed, set_aside: true, ..intent.clone() };
-                self.record_failure(lease, &failed).await?;
+                self.record_failure(lease, &failed, Change::new()).await?;
                 self.fail_lease(lease.clone(), EndReason::Interrupted).await?;
                 Err(error)
             }
@@ -474,7 +474,9 @@ impl Broker {
         lease.offer = Some(intent.spec.offer.clone());
         lease.instances = intent.spec.instances;
         lease.cost_per_hour(&intent.instances);
-        let change = Change::new()
+        let change = self
+            .stock
+            .sold(Change::new(), &intent.spec.offer.key())?
             .put(key("intent", intent.spec.intent.as_str())?, intent)?
             .put(key("lease", lease.id.as_str())?, lease)?
             .say(self.scribe.intent(intent, &lease.principal, "acknowledged", Outcome::Ok))
@@ -495,10 +497,16 @@ impl Broker {
         Ok((created, receipts))
     }
 
-    async fn record_failure(&self, lease: &LeaseRecord, intent: &IntentRecord) -> Result<(), HpcError> {
+    /// Makes durable that an attempt failed, with what was learnt from it.
+    async fn record_failure(
+        &self,
+        lease: &LeaseRecord,
+        intent: &IntentRecord,
+        learnt: Change,
+    ) -> Result<(), HpcError> {
         let id = intent.spec.intent.as_str();
         let outcome = if intent.state == IntentState::Failed { Outcome::Failed } else { Outcome::Unknown };
-        let mut change = Change::new()
+        let mut change = learnt
             .put(key("intent", id)?, intent)?
             .put(key("lease", lease.id.as_str())?, lease)?
             .say(self.scribe.intent(intent, &lease.principal, "failed", outcome));

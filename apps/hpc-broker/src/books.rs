@@ -1,4 +1,4 @@
-//! What this process knows by heart: budgets and their holds, reserved quota, stock-outs, and intents in flight.
+//! What this process knows by heart: budgets and their holds, reserved quota, and intents in flight.
 //!
 //! Everything here is rebuilt from the ledger at start. One process owns the ledger, so a reservation made here before
 //! the commit cannot be overtaken; etcd as a shared engine will need these sums in the ledger itself.
@@ -8,16 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hpc_resources::{
     Account, Accounts, BudgetHold, BudgetStanding, Currency, Headroom, IntentId, LeaseId, Money, Offer,
-    OfferKey, Payer, ProviderId, QuotaFamily, Refused, Region, Span, TeamId,
+    Payer, ProviderId, QuotaFamily, Refused, Region, Span, TeamId,
 };
-use jiff::{SignedDuration, Timestamp};
-
-/// How long a stock-out is remembered the first time, in seconds.
-const STOCK_OUT_S: i64 = 180;
-/// The longest a stock-out is remembered, in seconds.
-const STOCK_OUT_S_MAX: i64 = 1_800;
-/// Most stock-outs remembered.
-const STOCK_OUTS_MAX: usize = 10_000;
+use jiff::Timestamp;
 
 #[derive(Default)]
 struct Inner {
@@ -27,7 +20,6 @@ struct Inner {
     /// Accelerators of open leases, by the team that pays.
     accelerators: HashMap<LeaseId, (TeamId, u32)>,
     quota: HashMap<(ProviderId, Region, QuotaFamily), HashMap<IntentId, u64>>,
-    stock_outs: HashMap<OfferKey, (Timestamp, i64)>,
     begun: HashSet<String>,
 }
 
@@ -177,31 +169,6 @@ impl Books {
             .quota
             .get(&place)
             .map_or(0, |reserved| reserved.values().copied().fold(0, u64::saturating_add))
-    }
-
-    /// Remembers that an offer is out of stock: for longer each time in a row.
-    pub(crate) fn out_of_stock(&self, offer: &OfferKey, now: Timestamp) {
-        let mut inner = self.lock();
-        if inner.stock_outs.len() >= STOCK_OUTS_MAX {
-            inner.stock_outs.retain(|_, (until, _)| *until > now);
-        }
-        if inner.stock_outs.len() >= STOCK_OUTS_MAX {
-            return;
-        }
-        let before = inner.stock_outs.get(offer).map_or(0, |(_, seconds)| *seconds);
-        let seconds = if before == 0 { STOCK_OUT_S } else { (before * 2).min(STOCK_OUT_S_MAX) };
-        let until = now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
-        inner.stock_outs.insert(offer.clone(), (until, seconds));
-    }
-
-    /// Forgets a stock-out after a success.
-    pub(crate) fn in_stock(&self, offer: &OfferKey) {
-        self.lock().stock_outs.remove(offer);
-    }
-
-    /// Until when an offer is remembered as out of stock.
-    pub(crate) fn out_of_stock_until(&self, offer: &OfferKey) -> Option<Timestamp> {
-        self.lock().stock_outs.get(offer).map(|(until, _)| *until)
     }
 
     /// Whether a name is claimed.

@@ -19,6 +19,7 @@ use crate::limits::RefusedBudgets;
 use crate::records::{IntentRecord, LeaseRecord, LeaseState};
 use crate::refusals::Refusals;
 use crate::shadow::{Candidate, ShadowReport, Standing};
+use crate::stock::Stock;
 use crate::store::{CommitError, Store, key};
 use crate::warnings::Warned;
 
@@ -28,6 +29,7 @@ use crate::warnings::Warned;
 pub struct Broker {
     pub(crate) store: Store,
     pub(crate) books: Books,
+    pub(crate) stock: Stock,
     pub(crate) providers: BTreeMap<ProviderId, Arc<dyn CapacityProvider>>,
     pub(crate) standing: ArcSwap<Standing>,
     pub(crate) environment: Arc<dyn Environment>,
@@ -233,6 +235,7 @@ impl BrokerBuilder {
         let broker = Broker {
             store: Store::new(self.ledger, self.audit),
             books: Books::default(),
+            stock: Stock::default(),
             providers,
             standing: ArcSwap::from_pointee(Standing { active: self.policies, candidate: None }),
             environment: self.environment,
@@ -243,6 +246,7 @@ impl BrokerBuilder {
             warned: Warned::default(),
         };
         broker.recall().await?;
+        broker.recall_stock().await?;
         Ok(broker)
     }
 }

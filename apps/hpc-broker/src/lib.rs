@@ -29,6 +29,7 @@ mod refusals;
 mod release;
 mod sealed;
 mod shadow;
+mod stock;
 mod store;
 mod warnings;
 

@@ -10,7 +10,7 @@ use hpc_policy::Resource;
 use hpc_provider::QuoteRequest;
 use hpc_resources::{
     BudgetStanding, Catalog, DecisionId, Facts, Headroom, Money, Offer, Payer, Plan, PlanId, PlanInput,
-    ProviderId, QuotaFamily, Refused, Region, RequestId, ResourceRequest, TeamId,
+    ProviderId, QuotaFamily, Refused, Region, RequestId, ResourceRequest, StockOut, TeamId,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -269,7 +269,7 @@ impl Facts for PlanFacts<'_> {
         Some((*limit, used.saturating_add(reserved)))
     }
 
-    fn out_of_stock_until(&self, offer: &Offer) -> Option<Timestamp> {
-        self.broker.books.out_of_stock_until(&offer.key())
+    fn stock_out(&self, offer: &Offer) -> Option<StockOut> {
+        self.broker.stock.find(&offer.key(), self.gate.now)
     }
 }

@@ -68,6 +68,9 @@ impl Broker {
             Ok(audited) => report.audited = audited,
             Err(error) => report.problems.push(error.to_string()),
         }
+        if let Err(error) = self.forget_stock().await {
+            report.problems.push(error.to_string());
+        }
         if let Err(error) = self.read_interruptions(&mut report).await {
             report.problems.push(error.to_string());
         }
@@ -184,7 +187,9 @@ impl Broker {
         lease.offer = Some(intent.spec.offer.clone());
         lease.instances = intent.spec.instances;
         lease.cost_per_hour(&intent.instances);
-        let change = Change::new()
+        let change = self
+            .stock
+            .sold(Change::new(), &intent.spec.offer.key())?
             .put(key("intent", intent.spec.intent.as_str())?, &intent)?
             .put(key("lease", lease.id.as_str())?, &lease)?
             .say(self.scribe.intent(&intent, &lease.principal, "adopted", Outcome::Ok))

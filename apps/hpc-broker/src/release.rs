@@ -291,18 +291,18 @@ impl Broker {
             (LeaseState::Released, "released", Outcome::Ok)
         };
         lease.state = state;
-        let place = key("lease", lease.id.as_str())?;
+        let lease_place = key("lease", lease.id.as_str())?;
         loop {
             // Whoever read the lease before somebody else settled it must not count its cost twice.
-            let Some((stored, revision)) = self.store.read::<LeaseRecord>(&place).await? else {
+            let Some((stored, revision)) = self.store.read::<LeaseRecord>(&lease_place).await? else {
                 return Err(fail::bug("a lease to settle is in the ledger"));
             };
             if stored.state.is_final() {
                 return Ok((stored, Vec::new()));
             }
             let mut change = Change::new()
-                .expect(place.clone(), revision)
-                .put(place.clone(), &lease)?
+                .expect(lease_place.clone(), revision)
+                .put(lease_place.clone(), &lease)?
                 .delete(key("open-lease", lease.id.as_str())?)
                 .say(self.scribe.lease(&lease, self.environment.now(), step, outcome));
             let mut accounts = Vec::new();

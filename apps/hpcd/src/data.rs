@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/hpcd.json        format, seed, number of runs
-//! DIR/ledger.redb      requests, plans, intents, leases, budgets (hpc-ledger-redb)
+//! DIR/ledger.redb      requests, plans, intents, leases, budgets, the owner tag (hpc-ledger-redb)
 //! DIR/audit/           the audit log (hpc-audit-file); verify it with `hpc audit verify DIR/audit`
 //! DIR/cosigned.checkpoint  the newest checkpoint of the audit log with its quorum of witnesses
 //! DIR/telemetry.redb   time series (hpc-tsdb-embedded)

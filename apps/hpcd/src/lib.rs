@@ -18,6 +18,7 @@ pub mod demo;
 pub mod identity;
 pub mod limits;
 pub mod nodes;
+pub mod owner;
 pub mod people;
 pub mod policies;
 pub mod providers;

@@ -27,6 +27,7 @@ use crate::data::DataDir;
 use crate::identity::HostIdentity;
 use crate::limits;
 use crate::nodes::Nodes;
+use crate::owner::owner_of;
 use crate::policies::keeper::{Keeper, Start};
 use crate::policies::kept::Kept;
 use crate::policies::{Loaded, Source};
@@ -126,6 +127,7 @@ impl World {
         ledger_is_there(&data)?;
         let ledger: Arc<dyn Ledger> =
             Arc::new(RedbLedger::open(data.at("ledger.redb"), LedgerOptions::default()).map_err(stored)?);
+        let owner = owner_of(ledger.as_ref()).await?;
         let master = MasterKey::load_or_create(&data.at("vault.key")).map_err(|error| vault(&error))?;
         let keys = FileKeyStore::open_or_create(&data.at("keys"), Unlock::Key(master))
             .await
@@ -163,7 +165,7 @@ impl World {
             environment.clone(),
         )
         .providers(limits::bounded(providers))
-        .settings(Settings { owner: format!("hpcd-{}", data.seed()), dev: true, ..Settings::default() })
+        .settings(Settings { owner, dev: true, ..Settings::default() })
         .build()
         .await?;
         let broker = Arc::new(broker);

@@ -78,10 +78,10 @@ fn run(bench: &Bench) -> Result<Report> {
 async fn at_rate(bench: &Bench, entries: usize) -> Result<Samples> {
     let config = Config::new("bench.audit");
     let log = Arc::new(FileAuditLog::open(&bench.folder()?, KeyPair::from_seed([1; 32]), config)?);
-    let calls = calls(entries, PER_CALL)?;
     let every = Duration::from_secs_f64(PER_CALL as f64 / RATE);
     let shared = Arc::clone(&log);
-    let (_, samples, _) = paced(calls, 512, every, move |entries| {
+    let make = |number| call(number, PER_CALL);
+    let (_, samples, _) = paced(entries / PER_CALL, 512, every, make, move |entries| {
         let log = Arc::clone(&shared);
         async move { Ok(log.append(entries).await?.len()) }
     })
@@ -90,14 +90,9 @@ async fn at_rate(bench: &Bench, entries: usize) -> Result<Samples> {
     Ok(samples)
 }
 
-fn calls(entries: usize, per_call: usize) -> Result<Vec<Vec<Entry>>> {
-    (0..entries / per_call)
-        .map(|call| {
-            (call * per_call..(call + 1) * per_call)
-                .map(|number| fixtures::entry_of(number, ENTRY_BYTES))
-                .collect()
-        })
-        .collect()
+fn call(number: usize, per_call: usize) -> Result<Vec<Entry>> {
+    let entries = number * per_call..(number + 1) * per_call;
+    entries.map(|number| fixtures::entry_of(number, ENTRY_BYTES)).collect()
 }
 
 async fn append(
@@ -108,7 +103,7 @@ async fn append(
 ) -> Result<(Samples, Duration)> {
     let config = Config::new("bench.audit");
     let log = Arc::new(FileAuditLog::open(&bench.folder()?, KeyPair::from_seed([1; 32]), config)?);
-    let calls = calls(entries, per_call)?;
+    let calls = (0..entries / per_call).map(|number| call(number, per_call)).collect::<Result<_>>()?;
     let shared = Arc::clone(&log);
     let (receipts, samples, time) = each(calls, callers, move |entries| {
         let log = Arc::clone(&shared);

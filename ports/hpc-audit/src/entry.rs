@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write as _;
 use std::str::FromStr;
 
 use hpc_crypto::hashing::Hash;
@@ -183,38 +184,49 @@ impl Entry {
     /// # Errors
     /// [`EntryError::Field`] or [`EntryError::TooLong`].
     pub fn encode(&self) -> Result<Vec<u8>, EntryError> {
+        let mut out = Vec::with_capacity(256);
+        self.encode_into(&mut out)?;
+        Ok(out)
+    }
+
+    /// Appends what [`Entry::encode`] gives; nothing when it fails.
+    ///
+    /// # Errors
+    /// [`EntryError::Field`] or [`EntryError::TooLong`].
+    pub fn encode_into(&self, out: &mut Vec<u8>) -> Result<(), EntryError> {
         self.check()?;
-        let mut out = String::with_capacity(256);
-        out.push_str("{\"action\":");
-        push_string(&mut out, &self.action);
-        out.push_str(",\"at\":");
-        push_string(&mut out, &self.at.to_string());
-        out.push_str(",\"data\":{");
+        let begin = out.len();
+        push(out, "{\"action\":");
+        push_string(out, &self.action);
+        // A timestamp has nothing that must be escaped.
+        push_shown(out, format_args!(",\"at\":\"{}\",\"data\":{{", self.at));
         for (position, (key, value)) in self.data.iter().enumerate() {
-            push_key(&mut out, position, key);
+            push_key(out, position, key);
             match value {
-                Value::String(text) => push_string(&mut out, text),
+                Value::String(text) => push_string(out, text),
                 // `check` has let only integers pass, and those print without exponent or fraction.
-                other => out.push_str(&other.to_string()),
+                other => push_shown(out, format_args!("{other}")),
             }
         }
-        out.push_str(if self.dev { "},\"dev\":true,\"id\":" } else { "},\"dev\":false,\"id\":" });
-        push_string(&mut out, &self.id);
-        out.push_str(",\"outcome\":");
-        push_string(&mut out, self.outcome.as_str());
-        out.push_str(",\"principal\":");
-        push_string(&mut out, &self.principal);
-        out.push_str(if self.simulated { ",\"simulated\":true" } else { ",\"simulated\":false" });
-        out.push_str(",\"subjects\":{");
+        push(out, if self.dev { "},\"dev\":true,\"id\":" } else { "},\"dev\":false,\"id\":" });
+        push_string(out, &self.id);
+        push(out, ",\"outcome\":");
+        push_string(out, self.outcome.as_str());
+        push(out, ",\"principal\":");
+        push_string(out, &self.principal);
+        push(out, if self.simulated { ",\"simulated\":true" } else { ",\"simulated\":false" });
+        push(out, ",\"subjects\":{");
         for (position, (kind, id)) in self.subjects.iter().enumerate() {
-            push_key(&mut out, position, kind);
-            push_string(&mut out, id);
+            push_key(out, position, kind);
+            push_string(out, id);
         }
-        out.push_str("},\"v\":1}");
-        if out.len() > ENTRY_BYTES_MAX {
-            return Err(EntryError::TooLong { got: out.len() });
+        push(out, "},\"v\":1}");
+        let got = out.len() - begin;
+        if got > ENTRY_BYTES_MAX {
+            out.truncate(begin);
+            return Err(EntryError::TooLong { got });
         }
-        Ok(out.into_bytes())
+        Ok(())
     }
 
     /// Reads an entry in its one form; any other spelling of the same entry is refused.
@@ -305,17 +317,27 @@ struct Wire {
     v: u64,
 }
 
-fn push_key(out: &mut String, position: usize, key: &str) {
+fn push(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn push_shown(out: &mut Vec<u8>, shown: fmt::Arguments<'_>) {
+    // Writing into memory does not fail.
+    let _ = out.write_fmt(shown);
+}
+
+fn push_key(out: &mut Vec<u8>, position: usize, key: &str) {
     if position > 0 {
-        out.push(',');
+        out.push(b',');
     }
     push_string(out, key);
-    out.push(':');
+    out.push(b':');
 }
 
 /// JSON's shortest string form, as in RFC 8785.
-fn push_string(out: &mut String, text: &str) {
-    out.push_str(&Value::from(text).to_string());
+fn push_string(out: &mut Vec<u8>, text: &str) {
+    // Writing a string into memory does not fail.
+    let _ = serde_json::to_writer(out, text);
 }
 
 fn is_text(text: &str, bytes_max: usize) -> bool {

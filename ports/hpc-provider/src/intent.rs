@@ -80,7 +80,8 @@ pub struct ProvisionSpec {
     pub tags: BTreeMap<String, String>,
     /// The most one instance may cost per hour, for providers that accept a ceiling.
     pub price_ceiling: Option<Money>,
-    /// What the first boot runs, for example the agent with its join token; by reference, never logged.
+    /// What the first boot runs, for example the agent with its join token: a reference that its adapter resolves, never the
+    /// thing itself. The broker names the intent, on providers that say [`crate::Supports::user_data`].
     pub user_data_ref: Option<String>,
     /// When the attempt is given up.
     pub deadline: Timestamp,

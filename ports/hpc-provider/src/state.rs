@@ -32,6 +32,9 @@ pub struct Supports {
     pub quotas: bool,
     /// `interruptions` works.
     pub interruptions: bool,
+    /// `provision` takes [`crate::ProvisionSpec::user_data_ref`] and has the first boot run what it stands for.
+    #[serde(default)]
+    pub user_data: bool,
 }
 
 impl Supports {

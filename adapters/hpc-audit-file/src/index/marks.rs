@@ -1,5 +1,9 @@
 use hpc_audit::{Entry, Outcome, Search};
 use hpc_crypto::hashing::{Hasher, hash};
+use smallvec::{SmallVec, smallvec};
+
+/// Terms of an entry that need no memory of their own; most have no more.
+const TERMS_INLINE: usize = 8;
 
 /// Half of a 256-bit hash of an id: enough to tell ids apart, and small.
 pub(crate) type IdHash = [u8; 16];
@@ -13,12 +17,12 @@ pub(crate) fn id_hash(id: &str) -> IdHash {
 pub(crate) struct Marks {
     pub(crate) id: IdHash,
     pub(super) span: Span,
-    pub(super) terms: Box<[u64]>,
+    pub(super) terms: SmallVec<[u64; TERMS_INLINE]>,
 }
 
 impl Marks {
     pub(crate) fn of(entry: &Entry) -> Self {
-        let mut terms = vec![term(b'p', &entry.principal), term(b'a', &entry.action)];
+        let mut terms = smallvec![term(b'p', &entry.principal), term(b'a', &entry.action)];
         // Every `x.*` that the action is found by.
         terms.extend(
             entry
@@ -30,7 +34,7 @@ impl Marks {
         terms.extend(entry.subjects.values().map(|id| term(b's', id)));
         let at = entry.at.as_nanosecond();
         let span = Span { from: at, to: at, outcomes: bit_of(entry.outcome) };
-        Self { id: id_hash(&entry.id), span, terms: terms.into() }
+        Self { id: id_hash(&entry.id), span, terms }
     }
 }
 

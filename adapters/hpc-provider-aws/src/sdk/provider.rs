@@ -107,6 +107,7 @@ impl CapacityProvider for AwsProvider {
                 spot_prices: true,
                 quotas: true,
                 interruptions: true,
+                user_data: self.user_data.is_there(),
             },
             consistency_ms: self.config.consistency_ms,
             clock_skew_ms: self.config.clock_skew_ms,

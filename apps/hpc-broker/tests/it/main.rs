@@ -12,10 +12,12 @@
 mod approval;
 mod budgets;
 mod crash;
+mod first_boot;
 mod journey;
 mod lost;
 mod recorded;
 mod refusals;
 mod shadow;
+mod stock;
 mod storm;
 mod world;

@@ -11,6 +11,7 @@ use hpc_ledger::Ledger;
 use hpc_memory::audit::MemoryAuditLog;
 use hpc_memory::ledger::MemoryLedger;
 use hpc_policy::{PolicySet, Principal};
+use hpc_provider::CapacityProvider;
 use hpc_provider_sim::{Script, SimConfig, SimWorld};
 use hpc_resources::{Money, ResourceRequest, TeamId};
 use jiff::Timestamp;
@@ -189,12 +190,23 @@ async fn broker(
     audit: &Arc<MemoryAuditLog>,
     run: u64,
 ) -> Arc<Broker> {
+    broker_over(sim.providers(), sim, ledger, audit, run).await
+}
+
+/// A broker over other providers, on the same clock.
+pub async fn broker_over(
+    providers: Vec<Arc<dyn CapacityProvider>>,
+    sim: &Arc<SimWorld>,
+    ledger: &Arc<MemoryLedger>,
+    audit: &Arc<MemoryAuditLog>,
+    run: u64,
+) -> Arc<Broker> {
     let policies = PolicySet::parse_documents([("test.yaml", POLICY)]).unwrap();
     let env = Arc::new(Env { sim: sim.clone(), drawn: AtomicU64::new(0), run });
     let ledger: Arc<dyn Ledger> = ledger.clone();
     let audit: Arc<dyn AuditLog> = audit.clone();
     let broker = Broker::builder(ledger, audit, Arc::new(policies), env)
-        .providers(sim.providers())
+        .providers(providers)
         .settings(Settings { owner: "test".to_owned(), ..Settings::default() })
         .build()
         .await

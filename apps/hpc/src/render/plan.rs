@@ -250,7 +250,17 @@ fn detail(why: &Exclusion) -> String {
         Exclusion::Quota { family, need, free, limit } => {
             format!("needs {need} of {family}, {free} of {limit} free")
         }
-        Exclusion::Stock { until } => format!("out of stock, next try at {}", text::clock_time(*until)),
+        Exclusion::Stock { until, seen: None } => {
+            format!("out of stock, next try at {}", text::clock_time(*until))
+        }
+        Exclusion::Stock { until, seen: Some(out) } => format!(
+            "{} in the {} at {} (`{}`), next try at {}",
+            out.reason.as_str(),
+            out.place.scope().as_str(),
+            text::clock_time(out.seen_at),
+            out.code,
+            text::clock_time(*until)
+        ),
         Exclusion::Shape { need } => need.clone(),
         Exclusion::ProviderDown { message } => message.clone(),
         Exclusion::Region | Exclusion::Provider | Exclusion::Kind | Exclusion::Rank => String::new(),

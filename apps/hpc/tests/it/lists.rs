@@ -134,10 +134,10 @@ accrued 4.8201 USD (12 m so far)   now 24.10 USD/h   projected 48.20 USD   hold 
 lease     state   team     accrued   per hour  projected       hold
 lse_3vx9  active  ml    4.8201 USD  24.10 USD  48.20 USD  48.20 USD
 
-payer     window         limit     spent         held         left  used  resets
-team:ml   total    1000.00 USD  4.02 USD    48.20 USD   947.78 USD   5 %  never
-user:you  hourly   30.00 USD/h         -  24.10 USD/h   5.90 USD/h  80 %  as leases end
-user:you  monthly   100.00 USD  4.02 USD    48.20 USD    47.78 USD  52 %  2026-12-01 00:00:00 UTC
+payer     window         limit     spent         held        left  used  resets
+team:ml   total    1000.00 USD  4.02 USD    48.20 USD  947.78 USD   5 %  never
+user:you  hourly   30.00 USD/h         -  24.10 USD/h  5.90 USD/h  80 %  as leases end
+user:you  monthly   100.00 USD  4.02 USD    48.20 USD   47.78 USD  52 %  2026-12-01 00:00:00 UTC
 ";
     assert_eq!((outcome.code, outcome.out.as_str()), (0, want));
 }

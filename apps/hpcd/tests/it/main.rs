@@ -17,6 +17,7 @@ mod costs;
 mod directory;
 mod entries;
 mod nodes;
+mod owner;
 mod policies;
 mod process;
 mod providers;
