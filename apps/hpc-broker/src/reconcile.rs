@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use hpc_audit::{Entry, Outcome};
 use hpc_error::HpcError;
 use hpc_provider::{InstanceHandle, InstancePhase, InstanceState, Interruption, Observe, TAG_INTENT};
-use hpc_resources::{IntentId, LeaseId, Money, ProviderId, TeamId};
+use hpc_resources::{IntentId, LeaseId, Money, ProviderId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +117,7 @@ impl Broker {
         if let Err(error) = self.read_interruptions(&mut report).await {
             report.problems.push(error.to_string());
         }
-        let held = self.books.held();
+        let (held, strays) = (self.books.held(), self.books.strays());
         let listed_at = self.environment.now();
         let cloud = self.list_clouds(&mut report).await;
         let mut running = Running::default();
@@ -152,7 +152,9 @@ impl Broker {
             }
         }
         // A lease that had its mark after the holds were read has its hold by right, or has just given it back.
-        self.drop_lost_holds(held.into_iter().filter(|(_, lease)| !open.contains(lease))).await?;
+        self.drop_lost_holds(held.into_iter().filter(|lease| !open.contains(lease))).await?;
+        self.drop_ended_strays(strays).await?;
+        self.warn_of_budgets().await?;
         Ok(report)
     }
 
@@ -240,6 +242,7 @@ impl Broker {
         lease.ends_at = Some(now.saturating_add(lasts).unwrap_or(jiff::Timestamp::MAX));
         lease.offer = Some(intent.spec.offer.clone());
         lease.instances = intent.spec.instances;
+        lease.cost_per_hour(&intent.instances);
         let change = self
             .stock
             .sold(Change::new(), &intent.spec.offer.key())?
@@ -248,7 +251,8 @@ impl Broker {
             .say(self.scribe.intent(&intent, &lease.principal, "adopted", Outcome::Ok))
             .say(self.scribe.lease(&lease, now, "active", Outcome::Ok));
         self.store.commit_even_unaudited(change).await?;
-        self.books.restore_hold(&lease.team, &lease.id, lease.hold, lease.accelerators());
+        self.books.end_stray(&intent.spec.intent);
+        self.keep_hold(&lease);
         report.adopted += 1;
         Ok(intent)
     }
@@ -299,7 +303,7 @@ impl Broker {
             && !is_over
             && running.cost(&lease, now).is_some_and(|cost| !cost.exceeds(lease.hold))
         {
-            return Ok(());
+            return self.hold_as_recorded(&lease).await;
         }
         if self.books.is_begun(&format!("plan/{}", lease.plan)) {
             return Ok(());
@@ -331,7 +335,7 @@ impl Broker {
                 if self.lease_cost(&lease).await?.exceeds(lease.hold) {
                     self.end_lease(id, EndReason::HardStop, None).await?.0
                 } else {
-                    return Ok(());
+                    return self.hold_as_recorded(&lease).await;
                 }
             }
             LeaseState::Released | LeaseState::Failed => lease,
@@ -531,12 +535,15 @@ impl Broker {
     }
 
     /// Gives back holds whose lease the ledger does not have, or has ended: a commit that failed, or whose answer was lost.
-    async fn drop_lost_holds(&self, held: impl Iterator<Item = (TeamId, LeaseId)>) -> Result<(), HpcError> {
-        for (team, lease) in held {
+    async fn drop_lost_holds(&self, held: impl Iterator<Item = LeaseId>) -> Result<(), HpcError> {
+        for lease in held {
             let marked = self.store.has(&key("open-lease", lease.as_str())?).await?;
             if !marked && !self.books.is_begun(&format!("lease/{lease}")) {
-                self.books.end_hold(&team, &lease);
-                self.recall_budget(&team).await?;
+                // What it cost counts before what was held for it is given back: never neither.
+                for payer in self.books.paid_by(&lease) {
+                    self.recall_account(&payer).await?;
+                }
+                self.books.end_hold(&lease);
             }
         }
         Ok(())
