@@ -230,7 +230,7 @@ impl Facts for NothingInTheWay {
         None
     }
 
-    fn out_of_stock_until(&self, _offer: &Offer) -> Option<Timestamp> {
+    fn stock_out(&self, _offer: &Offer) -> Option<hpc_resources::StockOut> {
         None
     }
 }

@@ -1,8 +1,8 @@
-//! Wrappers over the port `CapacityProvider`, and the memory of what is out of stock.
+//! Wrappers over the port `CapacityProvider`.
 //!
 //! A backend makes one attempt and says exactly what became of it; what to do about slow and failing calls is decided
 //! here, once for all backends. [`Deadline`] ends a call that takes too long and says what is then known; [`Retrying`]
-//! repeats a call where that cannot do harm; [`StockMemory`] keeps plans away from offers that were just sold out.
+//! repeats a call where that cannot do harm.
 //!
 //! Never repeats a create without its token, and never reports "nothing happened" when nobody can know.
 //!
@@ -20,8 +20,6 @@
 
 mod deadline;
 mod retrying;
-mod stock;
 
 pub use deadline::{Deadline, Limits};
 pub use retrying::{ATTEMPTS_MAX, RetryPolicy, Retrying};
-pub use stock::{STOCK_OUTS_MAX, StockMemory, StockOut, StockPolicy};

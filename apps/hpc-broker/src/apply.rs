@@ -9,11 +9,13 @@ use hpc_provider::{
     CapacityProvider, Certainty, ErrorKind, InstanceHandle, InstanceState, Observe, ProviderError,
     ProvisionResult, ProvisionSpec, QuoteRequest, TAG_INTENT, TAG_LEASE, TAG_OWNER, Token,
 };
-use hpc_resources::{Attempt, IntentId, LeaseId, Money, OfferKey, PerInstanceHour, PlanId, ProviderId};
+use hpc_resources::{
+    Attempt, IntentId, LeaseId, Money, OfferKey, PerInstanceHour, PlanId, ProviderId, Refused,
+};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::books::HoldError;
-use crate::broker::Broker;
+use crate::broker::{Broker, sum};
+use crate::budgets::payers;
 use crate::environment::Caller;
 use crate::evidence::{Evidence, Refusal};
 use crate::fail;
@@ -82,6 +84,10 @@ impl Broker {
         sink.on(Progress::Held { lease: lease.id.clone(), amount: lease.hold });
         let mut walk = Walk::default();
         for (number, attempt) in (0_u32..).zip(&plan.plan.attempts) {
+            if walk.over_budget.is_some() {
+                walk.stopped = true;
+                break;
+            }
             let offer = attempt.offer.key();
             match self.check_offer_again(&gate, &plan, attempt, &mut walk).await {
                 Ok((price, evidence)) => {
@@ -155,6 +161,8 @@ impl Broker {
             instances: first.map_or(0, |attempt| attempt.instances),
             intents: Vec::new(),
             hold,
+            payers: payers(gate.caller, &plan.team),
+            hourly: Some(self.dearest_hour(plan)?),
             created_at: now,
             active_at: None,
             ends_at: None,
@@ -170,20 +178,16 @@ impl Broker {
         let Some(_begun) = self.books.begin(&format!("lease/{id}")) else {
             return Err(fail::bug("a fresh lease id was in use"));
         };
-        self.books.hold(&plan.team, &id, hold, lease.accelerators()).map_err(|error| match error {
-            HoldError::Exceeded { left, limit } => HpcError::coded(
-                &codes::BUD_EXCEEDED,
-                format!("{hold} must be held, team `{}` has {left} of {limit} left", plan.team),
-            )
-            .with("left", left)
-            .with("need", hold),
-            HoldError::Money(error) => HpcError::coded(&codes::BUD_CURRENCY, error.to_string()),
-        })?;
+        if let Err(error) = self.take_hold(&lease) {
+            let subject = ("plan".to_owned(), plan.plan.id.to_string());
+            let refusal = Refusal { error, action: "budget.hold", subject, judged: None };
+            return Err(self.refused(gate.caller, refusal).await);
+        }
         // After the hold, so that of two applies at once each sees the other.
         let evidence = match self.check_policy_again(gate, plan, lease.accelerators()) {
             Ok(evidence) => evidence,
             Err(refusal) => {
-                self.books.end_hold(&plan.team, &id);
+                self.books.end_hold(&id);
                 return Err(self.refused(gate.caller, refusal).await);
             }
         };
@@ -205,12 +209,20 @@ impl Broker {
                 Err(error)
             }
             Err(CommitError::Conflict) => {
-                self.books.end_hold(&plan.team, &id);
+                self.books.end_hold(&id);
                 Err(CommitError::Conflict.into())
             }
             // Whether the ledger has it is unknown: the hold stays until reconciling knows.
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The most that any attempt of a plan may cost per hour.
+    fn dearest_hour(&self, plan: &PlanRecord) -> Result<Money, HpcError> {
+        let dearest =
+            plan.plan.attempts.iter().map(|attempt| attempt.hourly).max_by_key(|hourly| hourly.nanos());
+        let dearest = dearest.ok_or_else(|| fail::bug("a plan to apply has offers"))?;
+        with_tolerance(dearest, self.settings.price_tolerance_bp).map_err(fail::money)
     }
 
     /// Checks an offer again right before it is bought: stock memory, policy, and the price when the quote is old.
@@ -223,8 +235,8 @@ impl Broker {
     ) -> Result<(PerInstanceHour, Evidence), String> {
         let now = self.environment.now();
         let offer = &attempt.offer;
-        if let Some(until) = self.books.out_of_stock_until(&offer.key()).filter(|until| *until > now) {
-            return Err(format!("remembered as out of stock until {until}"));
+        if let Some(out) = self.stock.find(&offer.key(), now) {
+            return Err(format!("remembered as out of stock until {} ({})", out.until, out.reason.as_str()));
         }
         if let Some(quota) = &offer.quota
             && walk.blocked_quotas.contains(&(
@@ -355,7 +367,6 @@ impl Broker {
         drop(reserved);
         match outcome {
             Ok(result) => {
-                self.books.in_stock(&offer);
                 let (created, more) = self.activate(port.as_ref(), plan, lease, &mut intent, result).await?;
                 receipts.extend(more);
                 sink.on(created);
@@ -364,15 +375,18 @@ impl Broker {
             Err(error) => {
                 let nothing_created = error.certainty == Certainty::NotDone;
                 walk.remember(&error, &intent.spec.offer);
-                if matches!(error.kind, ErrorKind::Capacity | ErrorKind::Internal | ErrorKind::Deadline) {
-                    self.books.out_of_stock(&offer, self.environment.now());
-                }
                 lease.failures.push(format!("{offer}: {error}"));
                 intent.state = if nothing_created { IntentState::Failed } else { IntentState::Unknown };
                 intent.set_aside = true;
                 intent.updated_at = self.environment.now();
                 intent.error = Some(error.clone());
-                self.record_failure(lease, &intent).await?;
+                if !nothing_created {
+                    // Before anything else is tried: what may be there costs money beside the next try.
+                    let counted = self.books.set_aside(&intent.spec.intent, &lease.id, intent.hourly()?);
+                    walk.over_budget = counted.err();
+                }
+                let learnt = self.stock.failed(Change::new(), &error, &offer, self.environment.now())?;
+                self.record_failure(lease, &intent, learnt).await?;
                 let why = error.to_string();
                 sink.on(Progress::Failed { intent: intent.spec.intent.clone(), offer, why, nothing_created });
                 Ok(None)
@@ -400,7 +414,7 @@ impl Broker {
             Ok(committed) => Ok(committed.receipts),
             Err(CommitError::Unaudited(error, _)) => {
                 let failed = IntentRecord { state: IntentState::Failed, set_aside: true, ..intent.clone() };
-                self.record_failure(lease, &failed).await?;
+                self.record_failure(lease, &failed, Change::new()).await?;
                 self.fail_lease(lease.clone(), EndReason::Interrupted).await?;
                 Err(error)
             }
@@ -459,7 +473,10 @@ impl Broker {
         lease.ends_at = Some(now.saturating_add(lasts).unwrap_or(Timestamp::MAX));
         lease.offer = Some(intent.spec.offer.clone());
         lease.instances = intent.spec.instances;
-        let change = Change::new()
+        lease.cost_per_hour(&intent.instances);
+        let change = self
+            .stock
+            .sold(Change::new(), &intent.spec.offer.key())?
             .put(key("intent", intent.spec.intent.as_str())?, intent)?
             .put(key("lease", lease.id.as_str())?, lease)?
             .say(self.scribe.intent(intent, &lease.principal, "acknowledged", Outcome::Ok))
@@ -469,9 +486,8 @@ impl Broker {
             // The capacity is there and in the ledger. Its proof follows from the outbox, and the caller is told.
             Err(error) => return Err(error.into()),
         };
-        self.books.restore_hold(&lease.team, &lease.id, lease.hold, lease.accelerators());
-        let hourly =
-            crate::broker::sum(intent.instances.iter().map(|instance| instance.price.0), Money::ZERO_USD)?;
+        self.keep_hold(lease);
+        let hourly = sum(intent.instances.iter().map(|instance| instance.price.0), Money::ZERO_USD)?;
         let created = Progress::Created {
             intent: intent.spec.intent.clone(),
             offer: intent.spec.offer.key(),
@@ -481,10 +497,16 @@ impl Broker {
         Ok((created, receipts))
     }
 
-    async fn record_failure(&self, lease: &LeaseRecord, intent: &IntentRecord) -> Result<(), HpcError> {
+    /// Makes durable that an attempt failed, with what was learnt from it.
+    async fn record_failure(
+        &self,
+        lease: &LeaseRecord,
+        intent: &IntentRecord,
+        learnt: Change,
+    ) -> Result<(), HpcError> {
         let id = intent.spec.intent.as_str();
         let outcome = if intent.state == IntentState::Failed { Outcome::Failed } else { Outcome::Unknown };
-        let mut change = Change::new()
+        let mut change = learnt
             .put(key("intent", id)?, intent)?
             .put(key("lease", lease.id.as_str())?, lease)?
             .say(self.scribe.intent(intent, &lease.principal, "failed", outcome));
@@ -499,6 +521,10 @@ impl Broker {
     async fn give_up(&self, plan: &PlanRecord, lease: LeaseRecord, walk: Walk) -> Result<Applied, HpcError> {
         let failures = lease.failures.clone();
         self.fail_lease(lease, EndReason::NoCapacity).await?;
+        if let Some(refused) = walk.over_budget.filter(|_| walk.stopped) {
+            let error = self.over_budget(&refused).with("plan", &plan.plan.id);
+            return Err(error.with("after", failures.join("; ")));
+        }
         let (code, what) = if walk.tried == 0 && walk.price_moved > 0 {
             (&codes::PRC_MOVED, "the price moved by more than the tolerance; make a new plan")
         } else if walk.quota_refusals > 0 && walk.quota_refusals == walk.tried {
@@ -524,6 +550,7 @@ impl Broker {
             lease.state = LeaseState::Releasing;
             let change = Change::new().put(key("lease", lease.id.as_str())?, &lease)?;
             self.store.commit_even_unaudited(change).await?;
+            self.keep_hold(&lease);
             return Ok(lease);
         }
         Ok(self.settle(lease).await?.0)
@@ -534,6 +561,10 @@ impl Broker {
 #[derive(Default)]
 struct Walk {
     tried: usize,
+    /// Why no further try fits beside one that was set aside.
+    over_budget: Option<Refused>,
+    /// Whether a further try was left out for that.
+    stopped: bool,
     price_moved: usize,
     quota_refusals: usize,
     blocked_quotas: Vec<(ProviderId, String, String)>,

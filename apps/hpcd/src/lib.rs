@@ -33,4 +33,5 @@ mod metrics;
 mod services;
 mod stores;
 mod telemetry;
+mod trouble;
 mod web;

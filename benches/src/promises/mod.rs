@@ -13,11 +13,13 @@ mod issue_certificates;
 mod merkle_build_1m;
 #[cfg(feature = "rivals")]
 mod merkle_rivals;
+mod month_memory;
 mod mtls_handshakes;
 mod plan_100k_offers;
 mod policy_decision_10k;
 mod policy_load_10k;
 mod policy_scale;
+mod reconcile_10k_leases;
 mod seal_open_4k;
 mod telemetry_quic;
 mod tsdb_bytes_per_point;
@@ -60,6 +62,8 @@ pub const ALL: &[Promise] = &[
     plan_100k_offers::PROMISE,
     apply_journaled::PROMISE,
     failover_own_time::PROMISE,
+    reconcile_10k_leases::PROMISE,
+    month_memory::PROMISE,
     hpcd_start::PROMISE,
     demo_time::PROMISE,
 ];

@@ -30,6 +30,7 @@ mod plan;
 mod pool;
 mod quantity;
 mod request;
+mod stock;
 
 pub use accelerator::{AcceleratorModel, GpuVendor, ModelError};
 pub use budget::account::{
@@ -59,4 +60,7 @@ pub use quantity::{BYTES_MAX, Bytes, MilliCpu, MilliGpu, QuantityError, Resource
 pub use request::{
     ACCELERATORS_MAX, CPUS_MAX, DURATION_S_DEFAULT, DURATION_S_MAX, DURATION_S_MIN, FILTER_MAX, LABELS_MAX,
     RequestError, RequestPriority, ResourceRequest, ResourceRequestBuilder, ResourceSpec, TEXT_BYTES_MAX,
+};
+pub use stock::{
+    Remembered, STOCK_OUTS_MAX, StockMemory, StockOut, StockPlace, StockPolicy, StockReason, StockScope,
 };

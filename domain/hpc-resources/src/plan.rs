@@ -12,6 +12,7 @@ use crate::ids::{PlanId, ProviderId, QuotaFamily, RequestId};
 use crate::money::{Money, MoneyError, PerInstanceHour};
 use crate::offer::{Offer, OfferKey, OfferKind, StockHint};
 use crate::request::ResourceRequest;
+use crate::stock::StockOut;
 
 /// Most offers a plan keeps to try, in order.
 pub const ATTEMPTS_MAX: usize = 16;
@@ -67,10 +68,13 @@ pub enum Exclusion {
         /// The limit.
         limit: u64,
     },
-    /// It was out of stock a moment ago.
+    /// It was out of stock a moment ago, for this request or another.
     Stock {
         /// When it is worth another try.
         until: Timestamp,
+        /// What was seen; `None` in plans from before this was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<Box<StockOut>>,
     },
     /// The request names other regions.
     Region,
@@ -131,7 +135,7 @@ impl Exclusion {
                 }
             }
             Self::Quota { family, need, .. } => format!("a quota for {family} with {need} free"),
-            Self::Stock { until } => format!("ask again after {until}"),
+            Self::Stock { until, .. } => format!("ask again after {until}"),
             Self::Region => "add its region to `regions`, or leave `regions` out".to_owned(),
             Self::Provider => "add it to `providers`, or leave `providers` out".to_owned(),
             Self::Kind => "add its kind to `kinds`, or leave `kinds` out".to_owned(),
@@ -265,8 +269,8 @@ pub trait Facts {
     /// The quota that applies: (limit, used). `None` when none applies or none is known.
     fn quota(&self, offer: &Offer) -> Option<(u64, u64)>;
 
-    /// Until when the offer is remembered as out of stock.
-    fn out_of_stock_until(&self, offer: &Offer) -> Option<Timestamp>;
+    /// The stock-out that is remembered of the offer.
+    fn stock_out(&self, offer: &Offer) -> Option<StockOut>;
 }
 
 /// Everything a plan is made from.
@@ -407,8 +411,10 @@ fn check_facts(input: &PlanInput<'_>, candidate: &Candidate<'_>) -> Result<(), E
             return Err(Exclusion::Quota { family: cost.family.clone(), need, free, limit });
         }
     }
-    match input.facts.out_of_stock_until(offer) {
-        Some(until) if until > input.now => Err(Exclusion::Stock { until }),
+    match input.facts.stock_out(offer) {
+        Some(out) if out.until > input.now => {
+            Err(Exclusion::Stock { until: out.until, seen: Some(Box::new(out)) })
+        }
         _ => Ok(()),
     }
 }

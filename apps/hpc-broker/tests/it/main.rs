@@ -10,6 +10,7 @@
 )]
 
 mod approval;
+mod budgets;
 mod crash;
 mod first_boot;
 mod journey;
@@ -17,5 +18,6 @@ mod lost;
 mod recorded;
 mod refusals;
 mod shadow;
+mod stock;
 mod storm;
 mod world;

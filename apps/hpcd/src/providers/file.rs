@@ -4,6 +4,7 @@ use hpc_error::{HpcError, codes};
 use serde::Deserialize;
 
 use super::aws::AwsCloud;
+use super::slurm::SlurmCluster;
 
 /// Most providers of one file.
 pub const PROVIDERS_MAX: usize = 64;
@@ -15,6 +16,7 @@ pub const PROVIDERS_MAX: usize = 64;
 ///   - simulated: { clouds: [sim-rack] }
 ///   - static: { id: lab, inventory: lab.yaml }
 ///   - aws: { id: aws, instance_types: [p5.48xlarge], regions: [{ region: us-east-1, image: ami-0123456789abcdef0 }] }
+///   - slurm: { id: hall, cluster: hall.yaml }
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,8 @@ pub enum ProviderEntry {
     Static(OwnMachines),
     /// EC2 (`hpc-provider-aws`), in a daemon that is built with the feature `aws`.
     Aws(Box<AwsCloud>),
+    /// A Slurm cluster, through its commands (`hpc-provider-slurm`).
+    Slurm(SlurmCluster),
 }
 
 /// Which simulated clouds.

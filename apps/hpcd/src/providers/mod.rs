@@ -5,6 +5,7 @@
 
 mod aws;
 mod file;
+mod slurm;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,6 +20,7 @@ use hpc_resources::ProviderId;
 
 pub use aws::{AwsAgent, AwsCloud, AwsPrices, AwsRegion};
 pub use file::{OwnMachines, PROVIDERS_MAX, ProviderEntry, ProvidersFile, SimulatedClouds};
+pub use slurm::SlurmCluster;
 
 use crate::first_boot::FirstBoot;
 use crate::stores::Stores;
@@ -55,6 +57,10 @@ pub(crate) async fn compose(
                 providers.push(own_machines(own, below, &around.stores.ledger, around.clock)?);
             }
             ProviderEntry::Aws(cloud) => providers.push(aws::compose(cloud, around).await.map_err(in_file)?),
+            ProviderEntry::Slurm(slurm) => {
+                let below = path.parent().unwrap_or(Path::new(""));
+                providers.push(slurm::cluster(slurm, below, around.clock)?);
+            }
         }
     }
     Ok(providers)

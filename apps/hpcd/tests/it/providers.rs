@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hpcd::clock::{Pace, wall_now};
 use hpcd::world::{World, WorldOptions};
 
 fn file(dir: &tempfile::TempDir, text: &str) -> PathBuf {
@@ -9,6 +10,11 @@ fn file(dir: &tempfile::TempDir, text: &str) -> PathBuf {
     std::fs::write(&path, text).unwrap();
     path
 }
+
+const LAB: &str = "region: berlin-1\n\
+        types:\n  dgx-h100:\n    gpus: { model: h100, count: 8, memory_each: 80 GiB }\n    cpu: 192\n    memory: 2 TiB\n    \
+        price: 20.00 USD\n\
+        machines:\n  - { name: dgx-01, type: dgx-h100, zone: rack-a }\n";
 
 async fn ids(text: &str) -> Result<Vec<String>, hpc_error::HpcError> {
     let dir = tempfile::tempdir().unwrap();
@@ -97,11 +103,7 @@ async fn ec2_is_a_provider_and_what_cannot_be_meant_is_refused_before_anything_i
 #[tokio::test]
 async fn machines_of_ones_own_are_leased_and_released() {
     let dir = tempfile::tempdir().unwrap();
-    let inventory = "region: berlin-1\n\
-        types:\n  dgx-h100:\n    gpus: { model: h100, count: 8, memory_each: 80 GiB }\n    cpu: 192\n    memory: 2 TiB\n    \
-        price: 20.00 USD\n\
-        machines:\n  - { name: dgx-01, type: dgx-h100, zone: rack-a }\n";
-    std::fs::write(dir.path().join("lab.yaml"), inventory).unwrap();
+    std::fs::write(dir.path().join("lab.yaml"), LAB).unwrap();
     let providers = file(&dir, "providers: [{ static: { id: lab, inventory: lab.yaml } }]\n");
     let data = dir.path().join("data");
     let options = || WorldOptions { providers: Some(providers.clone()), ..crate::options(Some(&data)) };
@@ -125,6 +127,24 @@ async fn machines_of_ones_own_are_leased_and_released() {
 }
 
 #[tokio::test]
+async fn time_passes_faster_for_simulated_clouds_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("lab.yaml"), LAB).unwrap();
+    let own = file(&dir, "providers: [{ simulated: {} }, { static: { id: lab, inventory: lab.yaml } }]\n");
+    let at = |providers| WorldOptions { providers, pace: Pace::Times(10_000), ..crate::options(None) };
+    let error = World::open(at(Some(own))).await.map(drop).unwrap_err();
+    assert!(error.to_string().contains("`lab`"), "{error}");
+    let world = World::open(at(None)).await.unwrap();
+    // In this order what passed there is at least ten thousand times what is measured here.
+    let (before, from) = (world.now(), wall_now());
+    let lease = crate::lease(&world, &crate::person(&world, "you")).await;
+    let wall = wall_now().duration_since(from);
+    let passed = world.now().duration_since(before);
+    assert!(passed.as_secs() >= wall.as_secs() * 10_000 && passed.as_secs() > 0, "{passed:?} in {wall:?}");
+    assert!(lease.simulated);
+}
+
+#[tokio::test]
 async fn an_inventory_that_cannot_be_meant_is_refused_by_its_name() {
     let dir = tempfile::tempdir().unwrap();
     for (inventory, said) in [
@@ -139,5 +159,85 @@ async fn an_inventory_that_cannot_be_meant_is_refused_by_its_name() {
         let options = WorldOptions { providers: Some(providers), ..crate::options(None) };
         let error = World::open(options).await.map(drop).unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
+    }
+}
+
+const HALL: &str = "region: berlin-1\n\
+    partitions:\n  gpu:\n    shapes:\n      h100-8:\n        gpus: { model: h100, count: 8, memory_each: 80 GiB }\n        \
+    gres_type: h100\n        cpu: 64\n        memory: 512 GiB\n        price: 16.00 USD\n";
+
+/// A folder with commands that know just enough of a cluster for one lease: one node, one job.
+fn commands(dir: &tempfile::TempDir) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = dir.path().join("bin");
+    std::fs::create_dir(&folder).unwrap();
+    let job = dir.path().join("job");
+    let (job, ended) = (job.display(), dir.path().join("ended"));
+    let ended = ended.display();
+    let scripts = [
+        (
+            "sinfo",
+            "echo 'gpu*|up|infinite|idle|gpu:h100:8|gpu:h100:0(IDX:N/A)|0/64/0/64|1000000|0|'".to_owned(),
+        ),
+        (
+            "sbatch",
+            format!(
+                "for a in \"$@\"; do case \"$a\" in --job-name=*) n=${{a#*=}};; --comment=*) c=${{a#*=}};; esac; done\n\
+                 printf '%s %s' \"$n\" \"$c\" > {job}; echo 1"
+            ),
+        ),
+        (
+            "squeue",
+            format!(
+                "[ -e {job} ] || exit 0\nread -r n c < {job}\ns=RUNNING; [ -e {ended} ] && s=CANCELLED\n\
+                 echo \"1|$n|$s|None|gpu|1000000000|1000000000|1000000060|node-1|$c|\""
+            ),
+        ),
+        ("scontrol", format!("c=${{3#Comment=}}; read -r n _ < {job}; printf '%s %s' \"$n\" \"$c\" > {job}")),
+        ("scancel", format!("touch {ended}")),
+    ];
+    for (name, script) in scripts {
+        let path = folder.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
+}
+
+/// A cluster goes the whole journey: planned, leased, released.
+#[tokio::test]
+async fn a_slurm_cluster_is_leased_and_released() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("hall.yaml"), HALL).unwrap();
+    let folder = commands(&dir);
+    let entry = format!("{{ slurm: {{ id: hall, cluster: hall.yaml, commands: {} }} }}", folder.display());
+    let providers = file(&dir, &format!("providers: [{entry}]\n"));
+    let options = WorldOptions { providers: Some(providers), ..crate::options(None) };
+    let world = World::open(options).await.unwrap();
+    assert!(!world.broker.all_simulated());
+    let you = crate::person(&world, "you");
+    let lease = crate::lease(&world, &you).await;
+    assert_eq!(lease.offer.as_ref().unwrap().key().to_string(), "hall/berlin-1/gpu/h100-8/owned");
+    assert!(!lease.simulated);
+    world.broker.release(&you, &lease.id).await.unwrap();
+    assert!(dir.path().join("ended").exists(), "the job was cancelled");
+}
+
+#[tokio::test]
+async fn settings_of_a_cluster_that_cannot_be_meant_are_refused_by_their_name() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("hall.yaml"), HALL).unwrap();
+    std::fs::write(dir.path().join("cheap.yaml"), HALL.replace("16.00 USD", "0.00 USD")).unwrap();
+    for (entry, said) in [
+        ("{ id: hall, cluster: none.yaml }", "none.yaml"),
+        ("{ id: hall, cluster: cheap.yaml }", "write `free`"),
+        ("{ id: 'a b', cluster: hall.yaml }", "provider id"),
+        ("{ id: hall, cluster: hall.yaml, commands: bin }", "absolute"),
+        ("{ id: hall, cluster: hall.yaml, user: root }", "user"),
+    ] {
+        let providers = file(&dir, &format!("providers: [{{ slurm: {entry} }}]\n"));
+        let options = WorldOptions { providers: Some(providers), ..crate::options(None) };
+        let error = World::open(options).await.map(drop).unwrap_err();
+        assert!(error.to_string().contains(said), "{entry}: {error}");
     }
 }

@@ -13,3 +13,4 @@ mod plan;
 mod pool;
 mod request;
 mod snippet;
+mod stock;

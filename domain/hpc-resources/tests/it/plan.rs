@@ -3,7 +3,8 @@
 use hpc_resources::{
     ATTEMPTS_MAX, AcceleratorModel, Accelerators, Bytes, Catalog, Currency, Facts, InstanceType, MilliCpu,
     Money, Offer, OfferKind, PerInstanceHour, Plan, PlanId, PlanInput, ProviderId, QuotaCost, QuotaFamily,
-    RankWeights, Region, RequestId, ResourceRequest, StockHint, ZoneId, plan,
+    RankWeights, Region, RequestId, ResourceRequest, StockHint, StockOut, StockPlace, StockReason,
+    StockScope, ZoneId, plan,
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -28,8 +29,15 @@ impl Facts for Odd {
     fn quota(&self, offer: &Offer) -> Option<(u64, u64)> {
         (offer.region.as_str() == "r2").then_some((100, 40))
     }
-    fn out_of_stock_until(&self, offer: &Offer) -> Option<Timestamp> {
-        (offer.zone.as_str() == "z1").then(|| "2026-11-20T12:01:00Z".parse().unwrap())
+    fn stock_out(&self, offer: &Offer) -> Option<StockOut> {
+        (offer.zone.as_str() == "z1").then(|| StockOut {
+            place: StockPlace::of(&offer.key(), StockScope::Zone),
+            until: "2026-11-20T12:01:00Z".parse().unwrap(),
+            seen_at: now(),
+            times: 1,
+            reason: StockReason::NoStock,
+            code: "NoStock".to_owned(),
+        })
     }
 }
 
@@ -107,7 +115,7 @@ proptest! {
         // What is in it is allowed, large enough, affordable and in stock.
         for attempt in &made.attempts {
             let offer = &attempt.offer;
-            prop_assert!(Odd.policy(offer, attempt.hourly).is_ok() && Odd.out_of_stock_until(offer).is_none());
+            prop_assert!(Odd.policy(offer, attempt.hourly).is_ok() && Odd.stock_out(offer).is_none());
             prop_assert!(offer.kind != OfferKind::Reserved);
             let have = offer.accelerators.unwrap();
             prop_assert!(have.model == AcceleratorModel::H100 && have.count * attempt.instances >= count);

@@ -36,7 +36,7 @@ pub const OUTSIDE: &[Allowance] = {
         may(Domain, "serde", &[]),
         may(Domain, "serde_json", &["hpc-resources"]),
         may(Domain, "thiserror", &[]),
-        may(Domain, "jiff", &["hpc-policy", "hpc-resources"]),
+        may(Domain, "jiff", &["hpc-catalog", "hpc-policy", "hpc-resources"]),
         may(Domain, "blake3", &[]),
         may(Domain, "base64", &["hpc-crypto"]),
         may(Domain, "ed25519-dalek", &["hpc-crypto"]),
