@@ -160,6 +160,7 @@ fn the_descriptors_name_every_service() {
             "RequestService",
             "LeaseService",
             "CostService",
+            "BudgetService",
             "AuditService",
             "PolicyService",
             "NodeService",
