@@ -12,6 +12,7 @@
 mod answers;
 mod conformance;
 mod discovery;
+mod live;
 mod offers;
 mod rig;
 mod story;
