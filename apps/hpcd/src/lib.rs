@@ -28,6 +28,7 @@ pub mod tiles;
 pub mod witness;
 pub mod world;
 
+mod budget_metrics;
 mod idle;
 mod metrics;
 mod services;

@@ -12,6 +12,7 @@
 mod authzen;
 #[cfg(feature = "aws")]
 mod aws;
+mod budgets;
 mod changes;
 mod client;
 mod cosigning;
