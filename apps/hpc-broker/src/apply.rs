@@ -12,7 +12,6 @@ use hpc_provider::{
 use hpc_resources::{Attempt, IntentId, LeaseId, Money, OfferKey, PerInstanceHour, PlanId, ProviderId};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::books::HoldError;
 use crate::broker::Broker;
 use crate::environment::Caller;
 use crate::evidence::{Evidence, Refusal};
@@ -163,6 +162,8 @@ impl Broker {
             end_reason: None,
             cost: None,
             idle_release_s: plan.idle_release_s,
+            drain: None,
+            renewals: Vec::new(),
             failures: Vec::new(),
             simulated: plan.plan.simulated,
         };
@@ -170,15 +171,7 @@ impl Broker {
         let Some(_begun) = self.books.begin(&format!("lease/{id}")) else {
             return Err(fail::bug("a fresh lease id was in use"));
         };
-        self.books.hold(&plan.team, &id, hold, lease.accelerators()).map_err(|error| match error {
-            HoldError::Exceeded { left, limit } => HpcError::coded(
-                &codes::BUD_EXCEEDED,
-                format!("{hold} must be held, team `{}` has {left} of {limit} left", plan.team),
-            )
-            .with("left", left)
-            .with("need", hold),
-            HoldError::Money(error) => HpcError::coded(&codes::BUD_CURRENCY, error.to_string()),
-        })?;
+        self.take_hold(&lease)?;
         // After the hold, so that of two applies at once each sees the other.
         let evidence = match self.check_policy_again(gate, plan, lease.accelerators()) {
             Ok(evidence) => evidence,

@@ -68,7 +68,8 @@ impl Books {
         standing_of(account)
     }
 
-    /// Holds an amount of a team's budget for a lease. Without a budget, everything is held and nothing refused.
+    /// Holds an amount of a team's budget for a lease, in place of what was held for it before. Without a budget, everything
+    /// is held and nothing refused.
     pub(crate) fn hold(
         &self,
         team: &TeamId,
@@ -78,9 +79,13 @@ impl Books {
     ) -> Result<(), HoldError> {
         let mut inner = self.lock();
         let account = inner.accounts.entry(team.clone()).or_default();
+        let before = account.holds.remove(lease);
         if let Some(standing) = standing_of(account).map_err(HoldError::Money)?
             && amount.exceeds(standing.left)
         {
+            if let Some(before) = before {
+                account.holds.insert(lease.clone(), before);
+            }
             return Err(HoldError::Exceeded { left: standing.left, limit: standing.limit });
         }
         account.holds.insert(lease.clone(), (amount, gpus));

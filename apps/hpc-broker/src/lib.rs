@@ -13,11 +13,13 @@ mod apply;
 mod approve;
 mod books;
 mod broker;
+mod drain;
 mod entry;
 mod environment;
 mod evidence;
 mod fail;
 mod gate;
+mod holds;
 mod plan;
 mod progress;
 mod query;
@@ -25,13 +27,16 @@ mod reconcile;
 mod records;
 mod refusals;
 mod release;
+mod renew;
 mod sealed;
 mod shadow;
 mod stock;
 mod store;
+mod watch;
 
 pub use apply::Applied;
 pub use broker::{Broker, BrokerBuilder};
+pub use drain::{DRAIN_S_MAX, Drained};
 pub use environment::{Caller, Environment, Settings};
 pub use evidence::{DECISION_BYTES_MAX, Evidence, decisions_in};
 pub use gate::check;
@@ -39,13 +44,15 @@ pub use progress::{Progress, ProgressSink, Silent};
 pub use query::{Cost, Listing, PAGE_MAX, TeamBudget};
 pub use reconcile::{OrphanRecord, Reconciled};
 pub use records::{
-    BudgetRecord, DecisionRecord, EndReason, InstanceRecord, IntentRecord, IntentState, LeaseRecord,
-    LeaseState, PlanRecord, PlanState, RequestRecord, RuleLine,
+    BudgetRecord, DecisionRecord, DrainReason, DrainRecord, EndReason, InstanceRecord, IntentRecord,
+    IntentState, LeaseRecord, LeaseState, PlanRecord, PlanState, RenewalRecord, RequestRecord, RuleLine,
 };
 pub use refusals::{REFUSAL_EVERY_MS, REFUSALS_AT_ONCE};
 pub use release::ReleasedLease;
+pub use renew::{RENEWALS_MAX, Renewed};
 pub use sealed::Openings;
 pub use shadow::{Answer, DIFFERENCES_MAX, Difference, ShadowReport};
+pub use watch::LeaseWatch;
 
 /// A serde name as text: `kebab-case` of a unit variant.
 fn text<T: serde::Serialize>(value: &T) -> String {

@@ -90,7 +90,7 @@ pub(crate) enum Command {
     /// Capacity that was granted
     #[command(
         subcommand,
-        before_help = "Examples:\n  hpc lease list\n  hpc lease show lse_...\n  hpc lease release lse_..."
+        before_help = "Examples:\n  hpc lease list\n  hpc lease renew lse_... --for 2h\n  hpc lease release lse_..."
     )]
     Lease(Lease),
     /// What things cost
@@ -297,6 +297,36 @@ pub(crate) enum Lease {
     /// One lease
     #[command(before_help = "Examples:\n  hpc lease show lse_...\n  hpc lease show lse_... -o json")]
     Show {
+        /// The lease
+        lease: String,
+    },
+    /// Let a lease end later. Policy is asked again, and the money is held first
+    #[command(before_help = "Examples:\n  hpc lease renew lse_... --for 2h\n  \
+        hpc lease renew lse_... --for 90m --idempotency-key night-shift -o json")]
+    Renew {
+        /// The lease
+        lease: String,
+        /// By how much: 2h, 90m, 3d
+        #[arg(long = "for", value_name = "TIME")]
+        by: String,
+        /// Makes the call repeatable: the same key renews the lease once
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
+    },
+    /// Take new work from a lease, and end it after a while. Draining it again can only bring the end nearer
+    #[command(
+        before_help = "Examples:\n  hpc lease drain lse_...\n  hpc lease drain lse_... --wait 30m -o json"
+    )]
+    Drain {
+        /// The lease
+        lease: String,
+        /// After how long it ends, at most 24h
+        #[arg(long, value_name = "TIME", default_value = "10m")]
+        wait: String,
+    },
+    /// Follow a lease: a line now and after each change, until it has ended
+    #[command(before_help = "Examples:\n  hpc lease watch lse_...\n  hpc lease watch lse_... -o ndjson")]
+    Watch {
         /// The lease
         lease: String,
     },

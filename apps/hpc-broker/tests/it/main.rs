@@ -13,6 +13,7 @@ mod approval;
 mod crash;
 mod first_boot;
 mod journey;
+mod leases;
 mod lost;
 mod recorded;
 mod refusals;
