@@ -9,10 +9,13 @@ use hpc_provider::{
     CapacityProvider, Certainty, ErrorKind, InstanceHandle, InstanceState, Observe, ProviderError,
     ProvisionResult, ProvisionSpec, QuoteRequest, TAG_INTENT, TAG_LEASE, TAG_OWNER, Token,
 };
-use hpc_resources::{Attempt, IntentId, LeaseId, Money, OfferKey, PerInstanceHour, PlanId, ProviderId};
+use hpc_resources::{
+    Attempt, IntentId, LeaseId, Money, OfferKey, PerInstanceHour, PlanId, ProviderId, Refused,
+};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::broker::Broker;
+use crate::broker::{Broker, sum};
+use crate::budgets::payers;
 use crate::environment::Caller;
 use crate::evidence::{Evidence, Refusal};
 use crate::fail;
@@ -81,6 +84,10 @@ impl Broker {
         sink.on(Progress::Held { lease: lease.id.clone(), amount: lease.hold });
         let mut walk = Walk::default();
         for (number, attempt) in (0_u32..).zip(&plan.plan.attempts) {
+            if walk.over_budget.is_some() {
+                walk.stopped = true;
+                break;
+            }
             let offer = attempt.offer.key();
             match self.check_offer_again(&gate, &plan, attempt, &mut walk).await {
                 Ok((price, evidence)) => {
@@ -154,6 +161,8 @@ impl Broker {
             instances: first.map_or(0, |attempt| attempt.instances),
             intents: Vec::new(),
             hold,
+            payers: payers(gate.caller, &plan.team),
+            hourly: Some(self.dearest_hour(plan)?),
             created_at: now,
             active_at: None,
             ends_at: None,
@@ -171,12 +180,16 @@ impl Broker {
         let Some(_begun) = self.books.begin(&format!("lease/{id}")) else {
             return Err(fail::bug("a fresh lease id was in use"));
         };
-        self.take_hold(&lease)?;
+        if let Err(error) = self.take_hold(&lease) {
+            let subject = ("plan".to_owned(), plan.plan.id.to_string());
+            let refusal = Refusal { error, action: "budget.hold", subject, judged: None };
+            return Err(self.refused(gate.caller, refusal).await);
+        }
         // After the hold, so that of two applies at once each sees the other.
         let evidence = match self.check_policy_again(gate, plan, lease.accelerators()) {
             Ok(evidence) => evidence,
             Err(refusal) => {
-                self.books.end_hold(&plan.team, &id);
+                self.books.end_hold(&id);
                 return Err(self.refused(gate.caller, refusal).await);
             }
         };
@@ -198,12 +211,20 @@ impl Broker {
                 Err(error)
             }
             Err(CommitError::Conflict) => {
-                self.books.end_hold(&plan.team, &id);
+                self.books.end_hold(&id);
                 Err(CommitError::Conflict.into())
             }
             // Whether the ledger has it is unknown: the hold stays until reconciling knows.
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The most that any attempt of a plan may cost per hour.
+    fn dearest_hour(&self, plan: &PlanRecord) -> Result<Money, HpcError> {
+        let dearest =
+            plan.plan.attempts.iter().map(|attempt| attempt.hourly).max_by_key(|hourly| hourly.nanos());
+        let dearest = dearest.ok_or_else(|| fail::bug("a plan to apply has offers"))?;
+        with_tolerance(dearest, self.settings.price_tolerance_bp).map_err(fail::money)
     }
 
     /// Checks an offer again right before it is bought: stock memory, policy, and the price when the quote is old.
@@ -361,6 +382,11 @@ impl Broker {
                 intent.set_aside = true;
                 intent.updated_at = self.environment.now();
                 intent.error = Some(error.clone());
+                if !nothing_created {
+                    // Before anything else is tried: what may be there costs money beside the next try.
+                    let counted = self.books.set_aside(&intent.spec.intent, &lease.id, intent.hourly()?);
+                    walk.over_budget = counted.err();
+                }
                 let learnt = self.stock.failed(Change::new(), &error, &offer, self.environment.now())?;
                 self.record_failure(lease, &intent, learnt).await?;
                 let why = error.to_string();
@@ -449,6 +475,7 @@ impl Broker {
         lease.ends_at = Some(now.saturating_add(lasts).unwrap_or(Timestamp::MAX));
         lease.offer = Some(intent.spec.offer.clone());
         lease.instances = intent.spec.instances;
+        lease.cost_per_hour(&intent.instances);
         let change = self
             .stock
             .sold(Change::new(), &intent.spec.offer.key())?
@@ -461,9 +488,8 @@ impl Broker {
             // The capacity is there and in the ledger. Its proof follows from the outbox, and the caller is told.
             Err(error) => return Err(error.into()),
         };
-        self.books.restore_hold(&lease.team, &lease.id, lease.hold, lease.accelerators());
-        let hourly =
-            crate::broker::sum(intent.instances.iter().map(|instance| instance.price.0), Money::ZERO_USD)?;
+        self.keep_hold(lease);
+        let hourly = sum(intent.instances.iter().map(|instance| instance.price.0), Money::ZERO_USD)?;
         let created = Progress::Created {
             intent: intent.spec.intent.clone(),
             offer: intent.spec.offer.key(),
@@ -497,6 +523,10 @@ impl Broker {
     async fn give_up(&self, plan: &PlanRecord, lease: LeaseRecord, walk: Walk) -> Result<Applied, HpcError> {
         let failures = lease.failures.clone();
         self.fail_lease(lease, EndReason::NoCapacity).await?;
+        if let Some(refused) = walk.over_budget.filter(|_| walk.stopped) {
+            let error = self.over_budget(&refused).with("plan", &plan.plan.id);
+            return Err(error.with("after", failures.join("; ")));
+        }
         let (code, what) = if walk.tried == 0 && walk.price_moved > 0 {
             (&codes::PRC_MOVED, "the price moved by more than the tolerance; make a new plan")
         } else if walk.quota_refusals > 0 && walk.quota_refusals == walk.tried {
@@ -522,6 +552,7 @@ impl Broker {
             lease.state = LeaseState::Releasing;
             let change = Change::new().put(key("lease", lease.id.as_str())?, &lease)?;
             self.store.commit_even_unaudited(change).await?;
+            self.keep_hold(&lease);
             return Ok(lease);
         }
         Ok(self.settle(lease).await?.0)
@@ -532,6 +563,10 @@ impl Broker {
 #[derive(Default)]
 struct Walk {
     tried: usize,
+    /// Why no further try fits beside one that was set aside.
+    over_budget: Option<Refused>,
+    /// Whether a further try was left out for that.
+    stopped: bool,
     price_moved: usize,
     quota_refusals: usize,
     blocked_quotas: Vec<(ProviderId, String, String)>,

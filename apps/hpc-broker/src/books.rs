@@ -6,126 +6,141 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hpc_resources::{IntentId, LeaseId, Money, MoneyError, Offer, ProviderId, QuotaFamily, Region, TeamId};
-
-#[derive(Default)]
-struct Account {
-    limit: Option<Money>,
-    spent: Option<Money>,
-    /// Of the ledger, when limit and spent were written: an older one never replaces a newer one.
-    revision: u64,
-    holds: HashMap<LeaseId, (Money, u32)>,
-}
+use hpc_resources::{
+    Account, Accounts, BudgetHold, BudgetStanding, Currency, Headroom, IntentId, LeaseId, Money, Offer,
+    Payer, ProviderId, QuotaFamily, Refused, Region, Span, TeamId,
+};
+use jiff::Timestamp;
 
 #[derive(Default)]
 struct Inner {
-    accounts: BTreeMap<TeamId, Account>,
+    accounts: Accounts,
+    /// Of the ledger, when an account was written: an older one never replaces a newer one.
+    revisions: BTreeMap<Payer, u64>,
+    /// Accelerators of open leases, by the team that pays.
+    accelerators: HashMap<LeaseId, (TeamId, u32)>,
     quota: HashMap<(ProviderId, Region, QuotaFamily), HashMap<IntentId, u64>>,
     begun: HashSet<String>,
 }
 
-/// Why a hold was refused.
-pub(crate) enum HoldError {
-    /// More than is left.
-    Exceeded { left: Money, limit: Money },
-    /// Amounts that cannot be summed.
-    Money(MoneyError),
-}
-
 #[derive(Default)]
 pub(crate) struct Books(Mutex<Inner>);
-
-/// One team's money.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
-    pub(crate) limit: Money,
-    pub(crate) spent: Money,
-    pub(crate) held: Money,
-    pub(crate) left: Money,
-}
 
 impl Books {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over a budget as the ledger has it at `revision`.
-    pub(crate) fn set_budget(&self, team: &TeamId, limit: Money, spent: Money, revision: u64) {
+    /// Takes over an account as the ledger has it at `revision`.
+    pub(crate) fn set_account(&self, account: &Account, revision: u64) {
         let mut inner = self.lock();
-        let account = inner.accounts.entry(team.clone()).or_default();
-        if account.limit.is_some() && revision < account.revision {
-            return;
+        let known = inner.revisions.entry(account.payer.clone()).or_insert(0);
+        if revision >= *known {
+            *known = revision;
+            inner.accounts.set(account.clone());
         }
-        account.revision = revision;
-        account.limit = Some(limit);
-        account.spent = Some(spent);
     }
 
-    /// What a team has; `None` when it has no budget.
-    pub(crate) fn standing(&self, team: &TeamId) -> Result<Option<Standing>, MoneyError> {
+    /// Where a payer stands under each of their limits.
+    pub(crate) fn standings(&self, payer: &Payer, now: Timestamp) -> Vec<BudgetStanding> {
+        self.lock().accounts.standings(payer, now)
+    }
+
+    /// Everybody who has a limit.
+    pub(crate) fn limited(&self) -> Vec<Payer> {
         let inner = self.lock();
-        let Some(account) = inner.accounts.get(team) else { return Ok(None) };
-        standing_of(account)
+        let limited = inner.accounts.accounts().filter(|account| !account.limits.is_empty());
+        limited.map(|account| account.payer.clone()).collect()
     }
 
-    /// Holds an amount of a team's budget for a lease, in place of what was held for it before. Without a budget, everything
-    /// is held and nothing refused.
+    /// Whether a payer has a limit.
+    pub(crate) fn is_limited(&self, payer: &Payer) -> bool {
+        self.lock().accounts.account(payer).is_some_and(|account| !account.limits.is_empty())
+    }
+
+    /// What payers can still take on.
+    pub(crate) fn headroom(&self, payers: &[Payer], span: Span) -> Headroom {
+        self.lock().accounts.headroom(payers, span)
+    }
+
+    /// Holds money for a lease, or holds something else for it than before, if every limit allows it.
     pub(crate) fn hold(
         &self,
-        team: &TeamId,
         lease: &LeaseId,
-        amount: Money,
-        gpus: u32,
-    ) -> Result<(), HoldError> {
+        payers: &[Payer],
+        hold: BudgetHold,
+        accelerators: (TeamId, u32),
+    ) -> Result<(), Refused> {
         let mut inner = self.lock();
-        let account = inner.accounts.entry(team.clone()).or_default();
-        let before = account.holds.remove(lease);
-        if let Some(standing) = standing_of(account).map_err(HoldError::Money)?
-            && amount.exceeds(standing.left)
-        {
-            if let Some(before) = before {
-                account.holds.insert(lease.clone(), before);
-            }
-            return Err(HoldError::Exceeded { left: standing.left, limit: standing.limit });
-        }
-        account.holds.insert(lease.clone(), (amount, gpus));
+        inner.accounts.hold(lease, payers, hold)?;
+        inner.accelerators.insert(lease.clone(), accelerators);
         Ok(())
     }
 
     /// Takes over a hold that the ledger has, whatever is left.
-    pub(crate) fn restore_hold(&self, team: &TeamId, lease: &LeaseId, amount: Money, gpus: u32) {
-        self.lock().accounts.entry(team.clone()).or_default().holds.insert(lease.clone(), (amount, gpus));
+    pub(crate) fn restore_hold(
+        &self,
+        lease: &LeaseId,
+        payers: &[Payer],
+        hold: BudgetHold,
+        accelerators: (TeamId, u32),
+    ) {
+        let mut inner = self.lock();
+        inner.accounts.restore(lease, payers, hold);
+        inner.accelerators.insert(lease.clone(), accelerators);
     }
 
     /// Accelerators that a team's open leases have or wait for.
     pub(crate) fn accelerators_held(&self, team: &TeamId) -> u64 {
-        self.lock()
-            .accounts
-            .get(team)
-            .map_or(0, |account| account.holds.values().map(|(_, gpus)| u64::from(*gpus)).sum())
+        let inner = self.lock();
+        inner.accelerators.values().filter(|(of, _)| of == team).map(|(_, count)| u64::from(*count)).sum()
     }
 
-    /// Every hold there is.
-    pub(crate) fn held(&self) -> Vec<(TeamId, LeaseId)> {
-        let inner = self.lock();
-        let of = |(team, account): (&TeamId, &Account)| {
-            account.holds.keys().map(|lease| (team.clone(), lease.clone())).collect::<Vec<_>>()
-        };
-        inner.accounts.iter().flat_map(of).collect()
+    /// Every lease that something is held for.
+    pub(crate) fn held(&self) -> Vec<LeaseId> {
+        self.lock().accounts.leases().cloned().collect()
     }
 
-    /// Whether a team holds money in another currency.
-    pub(crate) fn holds_other_than(&self, team: &TeamId, currency: hpc_resources::Currency) -> bool {
-        let inner = self.lock();
-        let Some(account) = inner.accounts.get(team) else { return false };
-        account.holds.values().any(|(amount, _)| amount.currency() != currency)
+    /// Whether a payer holds money in another currency.
+    pub(crate) fn holds_other_than(&self, payer: &Payer, currency: Currency) -> bool {
+        self.lock().accounts.holds_other_than(payer, currency)
+    }
+
+    /// Who holds something for a lease.
+    pub(crate) fn paid_by(&self, lease: &LeaseId) -> Vec<Payer> {
+        self.lock().accounts.paid_by(lease).to_vec()
+    }
+
+    /// What is held for a lease.
+    pub(crate) fn held_for(&self, lease: &LeaseId) -> Option<BudgetHold> {
+        self.lock().accounts.held_for(lease)
     }
 
     /// Ends a hold.
-    pub(crate) fn end_hold(&self, team: &TeamId, lease: &LeaseId) {
-        if let Some(account) = self.lock().accounts.get_mut(team) {
-            account.holds.remove(lease);
-        }
+    pub(crate) fn end_hold(&self, lease: &LeaseId) {
+        let mut inner = self.lock();
+        inner.accelerators.remove(lease);
+        drop(inner.accounts.end(lease));
+    }
+
+    /// Counts a try that was set aside per hour, beside its lease, if both fit under every hourly limit.
+    pub(crate) fn set_aside(&self, intent: &IntentId, lease: &LeaseId, hourly: Money) -> Result<(), Refused> {
+        self.lock().accounts.set_aside(intent, lease, hourly)
+    }
+
+    /// Takes over a try that the ledger has set aside.
+    pub(crate) fn restore_stray(&self, intent: &IntentId, payers: &[Payer], hourly: Money) {
+        self.lock().accounts.restore_stray(intent, payers, hourly);
+    }
+
+    /// Nothing of a try costs money any more, or its lease counts it.
+    pub(crate) fn end_stray(&self, intent: &IntentId) {
+        self.lock().accounts.end_stray(intent);
+    }
+
+    /// Tries that were set aside and are still counted.
+    pub(crate) fn strays(&self) -> Vec<IntentId> {
+        self.lock().accounts.strays().cloned().collect()
     }
 
     /// Reserves quota for an intent, so that two plans cannot both take the last units.
@@ -190,15 +205,4 @@ impl Drop for Begun<'_> {
     fn drop(&mut self) {
         self.books.lock().begun.remove(&self.name);
     }
-}
-
-fn standing_of(account: &Account) -> Result<Option<Standing>, MoneyError> {
-    let Some(limit) = account.limit else { return Ok(None) };
-    let spent = account.spent.unwrap_or(Money::from_nanos(0, limit.currency()));
-    let mut held = Money::from_nanos(0, limit.currency());
-    for (amount, _) in account.holds.values() {
-        held = held.checked_add(*amount)?;
-    }
-    let left = limit.checked_sub(spent)?.checked_sub(held)?;
-    Ok(Some(Standing { limit, spent, held, left }))
 }

@@ -9,17 +9,19 @@ use hpc_error::{HpcError, codes};
 use hpc_ledger::Ledger;
 use hpc_policy::PolicySet;
 use hpc_provider::CapacityProvider;
-use hpc_resources::{Money, ProviderId, TeamId};
+use hpc_resources::{Account, Money, ProviderId};
 
 use crate::books::Books;
 use crate::entry::Scribe;
 use crate::environment::{Environment, Settings};
 use crate::fail;
-use crate::records::{BudgetRecord, LeaseRecord};
+use crate::limits::RefusedBudgets;
+use crate::records::{IntentRecord, LeaseRecord, LeaseState};
 use crate::refusals::Refusals;
 use crate::shadow::{Candidate, ShadowReport, Standing};
 use crate::stock::Stock;
-use crate::store::{Change, CommitError, Store, key};
+use crate::store::{CommitError, Store, key};
+use crate::warnings::Warned;
 
 /// Use cases over ports: plan, approve, apply, release, reconcile, and what can be asked about them.
 ///
@@ -34,6 +36,8 @@ pub struct Broker {
     pub(crate) settings: Settings,
     pub(crate) scribe: Scribe,
     pub(crate) refusals: Refusals,
+    pub(crate) refused_budgets: RefusedBudgets,
+    pub(crate) warned: Warned,
 }
 
 /// Collects the ports of a [`Broker`].
@@ -156,16 +160,6 @@ impl Broker {
         ((milliseconds & 0xffff_ffff_ffff) << 80) | (self.environment.draw() >> 48)
     }
 
-    /// Takes over a team's budget as the ledger has it now.
-    pub(crate) async fn recall_budget(&self, team: &TeamId) -> Result<(), HpcError> {
-        if let Some((budget, revision)) =
-            self.store.read::<BudgetRecord>(&key("budget", team.as_str())?).await?
-        {
-            self.books.set_budget(team, budget.limit, budget.spent, revision);
-        }
-        Ok(())
-    }
-
     pub(crate) fn provider(&self, id: &ProviderId) -> Result<&Arc<dyn CapacityProvider>, HpcError> {
         self.providers.get(id).ok_or_else(|| {
             HpcError::coded(&codes::PRV_UNKNOWN, format!("no provider `{id}` is configured"))
@@ -173,63 +167,28 @@ impl Broker {
         })
     }
 
-    /// Sets how much a team may spend in all; what it has spent stays.
-    ///
-    /// # Errors
-    /// A ledger failure; `HPC-BUD-0004` when the currency changes; `HPC-USG-0007` for a limit below zero.
-    pub async fn set_budget(&self, team: &TeamId, limit: Money) -> Result<BudgetRecord, HpcError> {
-        if limit.is_negative() {
-            return Err(HpcError::coded(
-                &codes::USG_BAD_AMOUNT,
-                format!("a budget of {limit} is below zero"),
-            ));
-        }
-        if self.books.holds_other_than(team, limit.currency()) {
-            let message =
-                format!("team `{team}` has open leases in another currency than {}", limit.currency());
-            return Err(HpcError::coded(&codes::BUD_CURRENCY, message));
-        }
-        loop {
-            let place = key("budget", team.as_str())?;
-            let (record, change) = match self.store.read::<BudgetRecord>(&place).await? {
-                Some((record, _)) if record.limit.currency() != limit.currency() => {
-                    let have = record.limit.currency();
-                    let message = format!("team `{team}` is budgeted in {have}, not in {}", limit.currency());
-                    return Err(HpcError::coded(&codes::BUD_CURRENCY, message));
-                }
-                Some((record, revision)) => {
-                    (BudgetRecord { limit, ..record }, Change::new().expect(place.clone(), revision))
-                }
-                None => {
-                    let spent = Money::from_nanos(0, limit.currency());
-                    (
-                        BudgetRecord { team: team.clone(), limit, spent },
-                        Change::new().expect_absent(place.clone()),
-                    )
-                }
-            };
-            match self.store.commit(change.put(place, &record)?).await {
-                Ok(committed) => {
-                    self.books.set_budget(team, record.limit, record.spent, committed.revision);
-                    return Ok(record);
-                }
-                Err(CommitError::Conflict) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Reads budgets and open leases back into memory.
+    /// Reads accounts, open leases and tries that were set aside back into memory.
     async fn recall(&self) -> Result<(), HpcError> {
-        for place in self.store.keys("budget/").await? {
-            if let Ok(team) = TeamId::parse(place.name()) {
-                self.recall_budget(&team).await?;
+        self.move_old_budgets().await?;
+        for place in self.store.keys("account/").await? {
+            if let Some((account, revision)) = self.store.read::<Account>(&place).await? {
+                self.books.set_account(&account, revision);
             }
         }
         for marker in self.store.keys("open-lease/").await? {
             let lease = key("lease", marker.name())?;
             if let Some((lease, _)) = self.store.read::<LeaseRecord>(&lease).await? {
-                self.books.restore_hold(&lease.team, &lease.id, lease.hold, lease.accelerators());
+                self.keep_hold(&lease);
+            }
+        }
+        for marker in self.store.keys("open-intent/").await? {
+            let intent = key("intent", marker.name())?;
+            let Some((intent, _)) = self.store.read::<IntentRecord>(&intent).await? else { continue };
+            let lease = key("lease", intent.spec.lease.as_str())?;
+            let Some((lease, _)) = self.store.read::<LeaseRecord>(&lease).await? else { continue };
+            let is_counted_by_lease = lease.active_at.is_some() || lease.state == LeaseState::Pending;
+            if intent.set_aside || !is_counted_by_lease {
+                self.books.restore_stray(&intent.spec.intent, &lease.paid_by(), intent.hourly()?);
             }
         }
         Ok(())
@@ -283,6 +242,8 @@ impl BrokerBuilder {
             settings: self.settings,
             scribe,
             refusals: Refusals::default(),
+            refused_budgets: RefusedBudgets::default(),
+            warned: Warned::default(),
         };
         broker.recall().await?;
         broker.recall_stock().await?;

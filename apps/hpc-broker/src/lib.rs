@@ -13,13 +13,14 @@ mod apply;
 mod approve;
 mod books;
 mod broker;
+mod budgets;
 mod drain;
 mod entry;
 mod environment;
 mod evidence;
 mod fail;
 mod gate;
-mod holds;
+mod limits;
 mod plan;
 mod progress;
 mod query;
@@ -32,26 +33,30 @@ mod sealed;
 mod shadow;
 mod stock;
 mod store;
+mod warnings;
 mod watch;
 
 pub use apply::Applied;
 pub use broker::{Broker, BrokerBuilder};
+pub use budgets::ON_BEHALF_OF;
 pub use drain::{DRAIN_S_MAX, Drained};
 pub use environment::{Caller, Environment, Settings};
 pub use evidence::{DECISION_BYTES_MAX, Evidence, decisions_in};
 pub use gate::check;
+pub use limits::{BUDGETS_MAX, BudgetEdited, LimitsEdit, budget_resource};
 pub use progress::{Progress, ProgressSink, Silent};
-pub use query::{Cost, Listing, PAGE_MAX, TeamBudget};
+pub use query::{Cost, Listing, PAGE_MAX};
 pub use reconcile::{OrphanRecord, Reconciled};
 pub use records::{
-    BudgetRecord, DecisionRecord, DrainReason, DrainRecord, EndReason, InstanceRecord, IntentRecord,
-    IntentState, LeaseRecord, LeaseState, PlanRecord, PlanState, RenewalRecord, RequestRecord, RuleLine,
+    DecisionRecord, DrainReason, DrainRecord, EndReason, InstanceRecord, IntentRecord, IntentState,
+    LeaseRecord, LeaseState, PlanRecord, PlanState, RenewalRecord, RequestRecord, RuleLine,
 };
 pub use refusals::{REFUSAL_EVERY_MS, REFUSALS_AT_ONCE};
 pub use release::ReleasedLease;
 pub use renew::{RENEWALS_MAX, Renewed};
 pub use sealed::Openings;
 pub use shadow::{Answer, DIFFERENCES_MAX, Difference, ShadowReport};
+pub use warnings::WARNING_BP;
 pub use watch::LeaseWatch;
 
 /// A serde name as text: `kebab-case` of a unit variant.

@@ -9,13 +9,14 @@ use hpc_ledger::Key;
 use hpc_policy::Resource;
 use hpc_provider::QuoteRequest;
 use hpc_resources::{
-    Catalog, DecisionId, Facts, Money, Offer, Plan, PlanId, PlanInput, ProviderId, QuotaFamily, Region,
-    RequestId, ResourceRequest, StockOut, TeamId,
+    BudgetStanding, Catalog, DecisionId, Facts, Headroom, Money, Offer, Payer, Plan, PlanId, PlanInput,
+    ProviderId, QuotaFamily, Refused, Region, RequestId, ResourceRequest, StockOut, TeamId,
 };
 use jiff::{SignedDuration, Timestamp};
 
 use crate::apply::with_tolerance;
 use crate::broker::Broker;
+use crate::budgets::payers;
 use crate::environment::Caller;
 use crate::evidence::Evidence;
 use crate::fail;
@@ -93,9 +94,10 @@ impl Broker {
         let (team, spends) = self.paying_team(&standing, caller, &request, now).await?;
         let market = self.market(&request, now).await;
         let gate = Gate { standing: &standing, caller, team: &team, request: &request, now };
-        let money = self.books.standing(&team).map_err(fail::money)?;
+        let headroom =
+            self.books.headroom(&payers(caller, &team), self.settings.span(now, request.duration_s()));
         let request_id = RequestId::from_bits(self.fresh_bits());
-        let facts = PlanFacts { broker: self, market: &market, gate: &gate };
+        let facts = PlanFacts { broker: self, market: &market, gate: &gate, headroom: &headroom };
         let plan = hpc_resources::plan(&PlanInput {
             plan_id: PlanId::from_bits(self.fresh_bits()),
             request_id: request_id.clone(),
@@ -103,7 +105,7 @@ impl Broker {
             catalog: &market.catalog,
             unavailable: &market.unavailable,
             facts: &facts,
-            headroom: money.map(|money| money.left),
+            headroom: None,
             weights: self.settings.weights,
             now,
             valid_for_s: self.settings.plan_valid_s,
@@ -114,8 +116,8 @@ impl Broker {
             &plan,
             self.books.accelerators_held(&team),
         );
-        let record =
-            self.plan_record(caller, request, team, plan, decision, money.map(|money| money.left))?;
+        let budgets: Vec<BudgetStanding> = headroom.standings().cloned().collect();
+        let record = self.plan_record(caller, request, team, plan, decision, budgets)?;
         let story = RequestRecord {
             id: request_id.clone(),
             principal: caller.name.clone(),
@@ -155,7 +157,7 @@ impl Broker {
                 Err(refusal) => return Err(self.refused(caller, refusal).await),
             }
         }
-        if !self.settings.unbudgeted && self.books.standing(&team).map_err(fail::money)?.is_none() {
+        if !self.settings.unbudgeted && !self.books.is_limited(&Payer::team(&team)) {
             let message = format!("team `{team}` has no budget");
             return Err(HpcError::coded(&codes::BUD_UNKNOWN, message).with("team", &team));
         }
@@ -169,7 +171,7 @@ impl Broker {
         team: TeamId,
         mut plan: Plan,
         decision: DecisionRecord,
-        team_left: Option<Money>,
+        budgets: Vec<BudgetStanding>,
     ) -> Result<PlanRecord, HpcError> {
         let state = if !decision.allowed {
             PlanState::Denied
@@ -197,9 +199,10 @@ impl Broker {
             plan,
             request,
             principal: caller.name.clone(),
+            team_left: Self::least_left(&team, &budgets),
             team,
             decision,
-            team_left,
+            budgets,
             state,
             idle_release_s: idle.map(|minutes| minutes.saturating_mul(60)),
         })
@@ -248,11 +251,18 @@ struct PlanFacts<'a> {
     broker: &'a Broker,
     market: &'a Market,
     gate: &'a Gate<'a>,
+    headroom: &'a Headroom,
 }
 
 impl Facts for PlanFacts<'_> {
     fn policy(&self, offer: &Offer, hourly: Money) -> Result<(), (String, String)> {
         self.gate.check_offer(offer, hourly)
+    }
+
+    fn budgets(&self, hourly: Money, total: Money) -> Result<(), Refused> {
+        // As much as an apply would hold; an amount beyond all money stays as it is, and is refused elsewhere.
+        let held = |amount| with_tolerance(amount, self.broker.settings.price_tolerance_bp).unwrap_or(amount);
+        self.headroom.check(held(total), held(hourly))
     }
 
     fn quota(&self, offer: &Offer) -> Option<(u64, u64)> {

@@ -1,4 +1,4 @@
-//! What can be asked: lists, costs, budgets. Every list is paged and bounded.
+//! What can be asked: lists and costs. Every list is paged and bounded.
 
 use hpc_error::{HpcError, codes};
 use hpc_resources::{LeaseId, Money, RequestId, TeamId};
@@ -10,7 +10,7 @@ use crate::environment::Caller;
 use crate::fail;
 use crate::gate;
 use crate::reconcile::OrphanRecord;
-use crate::records::{BudgetRecord, InstanceRecord, IntentRecord, LeaseRecord, LeaseState, RequestRecord};
+use crate::records::{InstanceRecord, IntentRecord, LeaseRecord, LeaseState, RequestRecord};
 use crate::store::key;
 
 /// Most records in one page.
@@ -50,21 +50,6 @@ pub struct Cost {
     pub instances: Vec<InstanceRecord>,
     /// Whether it is simulated.
     pub simulated: bool,
-}
-
-/// One team's money.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TeamBudget {
-    /// Who.
-    pub team: TeamId,
-    /// How much may be spent in all.
-    pub limit: Money,
-    /// How much ended leases have cost.
-    pub spent: Money,
-    /// How much open leases hold.
-    pub held: Money,
-    /// What is left.
-    pub left: Money,
 }
 
 impl Broker {
@@ -208,27 +193,5 @@ impl Broker {
             instances,
             simulated: lease.simulated,
         })
-    }
-
-    /// All budgets.
-    ///
-    /// # Errors
-    /// A ledger failure.
-    pub async fn budgets(&self) -> Result<Vec<TeamBudget>, HpcError> {
-        let listing: Listing<BudgetRecord> = self.listing("budget", None, PAGE_MAX).await?;
-        let mut budgets = Vec::new();
-        for budget in listing.items {
-            if let Some(standing) = self.books.standing(&budget.team).map_err(fail::money)? {
-                let (limit, spent) = (standing.limit, standing.spent);
-                budgets.push(TeamBudget {
-                    team: budget.team,
-                    limit,
-                    spent,
-                    held: standing.held,
-                    left: standing.left,
-                });
-            }
-        }
-        Ok(budgets)
     }
 }

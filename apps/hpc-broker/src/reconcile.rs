@@ -3,12 +3,12 @@
 //! The cloud is listed before the ledger is read. Whatever the list shows was created by an intent that was durable before
 //! it, so the ledger read afterwards explains it, or nothing does.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use hpc_audit::{Entry, Outcome};
 use hpc_error::HpcError;
 use hpc_provider::{InstanceHandle, InstancePhase, InstanceState, Interruption, Observe, TAG_INTENT};
-use hpc_resources::{IntentId, LeaseId, Money, ProviderId, TeamId};
+use hpc_resources::{IntentId, LeaseId, Money, ProviderId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,50 @@ pub struct OrphanRecord {
     pub intent: Option<String>,
 }
 
-type Cloud = HashMap<ProviderId, Vec<InstanceState>>;
+/// What the providers listed.
+type Cloud = HashMap<ProviderId, Listed>;
+
+#[derive(Default)]
+struct Listed {
+    instances: Vec<InstanceState>,
+    /// Those that are live.
+    live: HashSet<InstanceHandle>,
+}
+
+/// What is known to run as it should, so that nothing else has to be read about it: most of everything in most rounds.
+#[derive(Default)]
+struct Running {
+    /// Intents all of whose instances were listed as live.
+    intents: HashMap<IntentId, Vec<InstanceRecord>>,
+    handles: HashSet<InstanceHandle>,
+}
+
+impl Running {
+    /// Takes an intent in if the clouds show all of it. Doing nothing about it is safe although nobody holds it still.
+    fn takes(&mut self, intent: &IntentRecord, cloud: &Cloud) -> bool {
+        let listed = cloud.get(&intent.spec.offer.provider);
+        let is_live = |instance: &InstanceRecord| {
+            instance.to.is_none() && listed.is_some_and(|listed| listed.live.contains(&instance.handle))
+        };
+        let takes = intent.state == IntentState::Acknowledged && intent.instances.iter().all(is_live);
+        if takes {
+            self.handles.extend(intent.instances.iter().map(|instance| instance.handle.clone()));
+            self.intents.insert(intent.spec.intent.clone(), intent.instances.clone());
+        }
+        takes
+    }
+
+    /// What a lease has cost up to now, when it has intents and all of them run.
+    fn cost(&self, lease: &LeaseRecord, now: Timestamp) -> Option<Money> {
+        if lease.intents.is_empty() {
+            return None;
+        }
+        let intents: Vec<_> = lease.intents.iter().map(|id| self.intents.get(id)).collect::<Option<_>>()?;
+        let costs =
+            intents.into_iter().flatten().map(|instance| instance.cost(now)).collect::<Result<Vec<_>, _>>();
+        sum(costs.ok()?, Money::from_nanos(0, lease.hold.currency())).ok()
+    }
+}
 
 impl Broker {
     /// Runs one round: drains the audit outbox, settles open intents and leases, ends what is over, reaps orphans.
@@ -74,11 +117,15 @@ impl Broker {
         if let Err(error) = self.read_interruptions(&mut report).await {
             report.problems.push(error.to_string());
         }
-        let held = self.books.held();
+        let (held, strays) = (self.books.held(), self.books.strays());
         let listed_at = self.environment.now();
         let cloud = self.list_clouds(&mut report).await;
+        let mut running = Running::default();
         for marker in self.store.keys("open-intent/").await? {
             let Ok(id) = IntentId::parse(marker.name()) else { continue };
+            if self.intent_by_id(&id).await?.is_some_and(|intent| running.takes(&intent, &cloud)) {
+                continue;
+            }
             let Some(_claim) = self.books.begin(&claim_name(&id)) else { continue };
             if let Some(intent) = self.intent_by_id(&id).await?
                 && let Err(error) = self.settle_intent(intent, &cloud, &mut report).await
@@ -86,19 +133,28 @@ impl Broker {
                 report.problems.push(format!("{id}: {error}"));
             }
         }
-        for marker in self.store.keys("open-lease/").await? {
-            let Ok(id) = LeaseId::parse(marker.name()) else { continue };
-            if let Err(error) = self.settle_lease(&id, &mut report).await {
+        let open: BTreeSet<LeaseId> = self
+            .store
+            .keys("open-lease/")
+            .await?
+            .iter()
+            .flat_map(|marker| LeaseId::parse(marker.name()))
+            .collect();
+        for id in &open {
+            if let Err(error) = self.settle_lease(id, &running, &mut report).await {
                 report.problems.push(format!("{id}: {error}"));
             }
         }
-        self.note_orphans(&cloud, listed_at, &mut report).await?;
+        self.note_orphans(&cloud, &running, listed_at, &mut report).await?;
         for marker in self.store.keys("open-orphan/").await? {
             if let Err(error) = self.end_orphan(marker.name(), &mut report).await {
                 report.problems.push(format!("{}: {error}", marker.name()));
             }
         }
-        self.drop_lost_holds(held).await?;
+        // A lease that had its mark after the holds were read has its hold by right, or has just given it back.
+        self.drop_lost_holds(held.into_iter().filter(|lease| !open.contains(lease))).await?;
+        self.drop_ended_strays(strays).await?;
+        self.warn_of_budgets().await?;
         Ok(report)
     }
 
@@ -125,7 +181,9 @@ impl Broker {
                     }
                 }
             }
-            cloud.insert(id.clone(), instances);
+            let live = instances.iter().filter(|state| state.phase.is_live());
+            let live = live.map(|state| state.handle.clone()).collect();
+            cloud.insert(id.clone(), Listed { instances, live });
         }
         cloud
     }
@@ -184,6 +242,7 @@ impl Broker {
         lease.ends_at = Some(now.saturating_add(lasts).unwrap_or(jiff::Timestamp::MAX));
         lease.offer = Some(intent.spec.offer.clone());
         lease.instances = intent.spec.instances;
+        lease.cost_per_hour(&intent.instances);
         let change = self
             .stock
             .sold(Change::new(), &intent.spec.offer.key())?
@@ -192,7 +251,8 @@ impl Broker {
             .say(self.scribe.intent(&intent, &lease.principal, "adopted", Outcome::Ok))
             .say(self.scribe.lease(&lease, now, "active", Outcome::Ok));
         self.store.commit_even_unaudited(change).await?;
-        self.books.restore_hold(&lease.team, &lease.id, lease.hold, lease.accelerators());
+        self.books.end_stray(&intent.spec.intent);
+        self.keep_hold(&lease);
         report.adopted += 1;
         Ok(intent)
     }
@@ -205,11 +265,7 @@ impl Broker {
         cloud: &Cloud,
     ) -> Result<IntentRecord, HpcError> {
         let listed = cloud.get(&intent.spec.offer.provider);
-        let is_live = |handle: &InstanceHandle| {
-            listed.is_some_and(|states| {
-                states.iter().any(|state| state.handle == *handle && state.phase.is_live())
-            })
-        };
+        let is_live = |handle: &InstanceHandle| listed.is_some_and(|listed| listed.live.contains(handle));
         let all_live =
             intent.instances.iter().all(|instance| instance.to.is_none() && is_live(&instance.handle));
         if all_live || listed.is_none() {
@@ -234,9 +290,22 @@ impl Broker {
         Ok(self.end_intent(intent, &lease.principal).await?.0)
     }
 
-    async fn settle_lease(&self, id: &LeaseId, report: &mut Reconciled) -> Result<(), HpcError> {
-        let plan = self.lease_by_id(id).await?.plan;
-        if self.books.is_begun(&format!("plan/{plan}")) {
+    async fn settle_lease(
+        &self,
+        id: &LeaseId,
+        running: &Running,
+        report: &mut Reconciled,
+    ) -> Result<(), HpcError> {
+        let lease = self.lease_by_id(id).await?;
+        let now = self.environment.now();
+        let is_over = lease.ends_at.is_some_and(|end| end <= now);
+        if lease.state == LeaseState::Active
+            && !is_over
+            && running.cost(&lease, now).is_some_and(|cost| !cost.exceeds(lease.hold))
+        {
+            return self.hold_as_recorded(&lease).await;
+        }
+        if self.books.is_begun(&format!("plan/{}", lease.plan)) {
             return Ok(());
         }
         // Read again: no apply writes it any more, and what was read before may be older than its last word.
@@ -269,7 +338,7 @@ impl Broker {
                 if self.lease_cost(&lease).await?.exceeds(lease.hold) {
                     self.end_lease(id, EndReason::HardStop, None).await?.0
                 } else {
-                    return Ok(());
+                    return self.hold_as_recorded(&lease).await;
                 }
             }
             LeaseState::Released | LeaseState::Failed => lease,
@@ -344,13 +413,15 @@ impl Broker {
     async fn note_orphans(
         &self,
         cloud: &Cloud,
+        running: &Running,
         listed_at: Timestamp,
         report: &mut Reconciled,
     ) -> Result<(), HpcError> {
-        for (provider, instances) in cloud {
+        for (provider, listed) in cloud {
             let Ok(port) = self.provider(provider) else { continue };
             let settling_s = self.settling_s(port.as_ref());
-            for state in instances.iter().filter(|state| state.phase.is_live()) {
+            let unknown = |state: &&InstanceState| !running.handles.contains(&state.handle);
+            for state in listed.instances.iter().filter(|state| state.phase.is_live()).filter(unknown) {
                 let age_s = listed_at.duration_since(state.launched_at).as_secs();
                 if age_s < i64::from(self.settings.reaper_grace_s) {
                     continue;
@@ -467,12 +538,15 @@ impl Broker {
     }
 
     /// Gives back holds whose lease the ledger does not have, or has ended: a commit that failed, or whose answer was lost.
-    async fn drop_lost_holds(&self, held: Vec<(TeamId, LeaseId)>) -> Result<(), HpcError> {
-        for (team, lease) in held {
+    async fn drop_lost_holds(&self, held: impl Iterator<Item = LeaseId>) -> Result<(), HpcError> {
+        for lease in held {
             let marked = self.store.has(&key("open-lease", lease.as_str())?).await?;
             if !marked && !self.books.is_begun(&format!("lease/{lease}")) {
-                self.books.end_hold(&team, &lease);
-                self.recall_budget(&team).await?;
+                // What it cost counts before what was held for it is given back: never neither.
+                for payer in self.books.paid_by(&lease) {
+                    self.recall_account(&payer).await?;
+                }
+                self.books.end_hold(&lease);
             }
         }
         Ok(())

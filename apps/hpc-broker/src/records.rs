@@ -1,11 +1,11 @@
-//! What the ledger keeps: requests, plans, intents, leases and budgets, as versioned JSON documents.
+//! What the ledger keeps: requests, plans, intents and leases, as versioned JSON documents.
 
 use std::collections::BTreeMap;
 
 use hpc_provider::{InstanceHandle, ProviderError, ProvisionSpec};
 use hpc_resources::{
-    ApprovalId, DecisionId, IntentId, LeaseId, Money, MoneyError, Offer, PerInstanceHour, Plan, PlanId,
-    RequestId, ResourceRequest, TeamId,
+    ApprovalId, BudgetStanding, DecisionId, IntentId, LeaseId, Money, MoneyError, Month, Offer, Payer,
+    PerInstanceHour, Plan, PlanId, RequestId, ResourceRequest, TeamId,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -89,8 +89,12 @@ pub struct PlanRecord {
     pub team: TeamId,
     /// What policy said.
     pub decision: DecisionRecord,
-    /// What the team had left when the plan was made; `None` without a budget.
+    /// What the team had left when the plan was made, under the tighter of its limits in all and for the month; `None`
+    /// without either.
     pub team_left: Option<Money>,
+    /// Where everybody who would pay stood under each of their limits, in every month that the lease may touch.
+    #[serde(default)]
+    pub budgets: Vec<BudgetStanding>,
     /// What an apply will hold of the budget: the worst case and the price tolerance. `None` without offers.
     #[serde(default)]
     pub hold: Option<Money>,
@@ -171,6 +175,16 @@ impl InstanceRecord {
         let end = self.to.unwrap_or(now);
         let seconds = end.as_second().saturating_sub(self.from.as_second());
         self.price.cost_half_even(1, u64::try_from(seconds).unwrap_or(0))
+    }
+}
+
+impl InstanceRecord {
+    /// What it has cost up to `now`, or up to its end, in each month: the parts of [`InstanceRecord::cost`].
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn cost_by_month(&self, now: Timestamp) -> Result<Vec<(Month, Money)>, MoneyError> {
+        self.price.cost_by_month(self.from, self.to.unwrap_or(now))
     }
 }
 
@@ -304,8 +318,16 @@ pub struct LeaseRecord {
     pub instances: u32,
     /// Its intents, in order.
     pub intents: Vec<IntentId>,
-    /// What is held of the team's budget until it ends.
+    /// What is held of every payer's budgets until it ends.
     pub hold: Money,
+    /// Everybody whose budgets pay: the team, the person or program that asked, and whom that acts for. Empty in records
+    /// from before budgets of people: then the team alone.
+    #[serde(default)]
+    pub payers: Vec<Payer>,
+    /// The most it may cost per hour; what it does cost, once it is active. `None` in older records: then the hold by the
+    /// hour.
+    #[serde(default)]
+    pub hourly: Option<Money>,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When it became active.
@@ -332,16 +354,4 @@ pub struct LeaseRecord {
     pub failures: Vec<String>,
     /// Whether anything in it is simulated.
     pub simulated: bool,
-}
-
-/// A team's budget.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BudgetRecord {
-    /// Who.
-    pub team: TeamId,
-    /// How much may be spent in all.
-    pub limit: Money,
-    /// How much has been spent by leases that ended.
-    pub spent: Money,
 }

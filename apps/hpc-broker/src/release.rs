@@ -2,20 +2,21 @@
 //!
 //! A release goes on when the audit log cannot be written: its entries wait in the outbox. Every step may be repeated.
 
+use std::collections::BTreeMap;
+
 use hpc_audit::{Outcome, Receipt};
 use hpc_error::{HpcError, codes};
 use hpc_provider::{CapacityProvider, InstanceHandle, InstancePhase, Observe, TAG_INTENT};
-use hpc_resources::{IntentId, LeaseId, Money};
+use hpc_resources::{Account, IntentId, LeaseId, Money, Month};
 
 use crate::apply::instance_record;
 use crate::broker::{Broker, sum};
+use crate::budgets::account_key;
 use crate::environment::Caller;
 use crate::evidence::Evidence;
 use crate::fail;
 use crate::gate;
-use crate::records::{
-    BudgetRecord, EndReason, InstanceRecord, IntentRecord, IntentState, LeaseRecord, LeaseState,
-};
+use crate::records::{EndReason, InstanceRecord, IntentRecord, IntentState, LeaseRecord, LeaseState};
 use crate::store::{Change, CommitError, key};
 
 /// What a release came to.
@@ -88,6 +89,8 @@ impl Broker {
             }
             let change = Change::new().put(key("lease", id.as_str())?, &lease)?.say(entry);
             receipts.extend(self.store.commit_even_unaudited(change).await?.receipts);
+            self.keep_strays(&lease).await?;
+            self.keep_hold(&lease);
         }
         for intent in lease.intents.clone() {
             if let Some(record) = self.intent_by_id(&intent).await?
@@ -214,6 +217,9 @@ impl Broker {
         }
         let change = change.put(key("intent", &id)?, &intent)?;
         let committed = self.store.commit_even_unaudited(change).await?;
+        if ended {
+            self.books.end_stray(&intent.spec.intent);
+        }
         Ok((intent, committed.receipts))
     }
 
@@ -230,6 +236,7 @@ impl Broker {
             .delete(key("open-intent", &id)?)
             .say(self.scribe.intent(&intent, principal, "settled", Outcome::Failed));
         let committed = self.store.commit_even_unaudited(change).await?;
+        self.books.end_stray(&intent.spec.intent);
         Ok((intent, committed.receipts))
     }
 
@@ -250,13 +257,15 @@ impl Broker {
         Ok(Some(states.iter().map(|state| instance_record(state, intent.spec.price)).collect()))
     }
 
-    /// Settles a lease whose intents are all final: cost to the budget, hold back to the team.
+    /// Settles a lease whose intents are all final: its cost to every payer's account, month by month, the hold given back.
     pub(crate) async fn settle(
         &self,
         mut lease: LeaseRecord,
     ) -> Result<(LeaseRecord, Vec<Receipt>), HpcError> {
-        let mut costs = Vec::new();
+        let mut months: BTreeMap<Month, Money> = BTreeMap::new();
         let mut created = false;
+        let now = self.environment.now();
+        let none = Money::from_nanos(0, lease.hold.currency());
         for id in &lease.intents {
             let Some(intent) = self.intent_by_id(id).await? else { continue };
             if !intent.state.is_final() {
@@ -264,12 +273,17 @@ impl Broker {
             }
             for instance in &intent.instances {
                 created = true;
-                costs.push(instance.cost(self.environment.now()).map_err(fail::money)?);
+                for (month, cost) in instance.cost_by_month(now).map_err(fail::money)? {
+                    let so_far = months.entry(month).or_insert(none);
+                    *so_far = so_far.checked_add(cost).map_err(fail::money)?;
+                }
             }
         }
-        let cost = sum(costs, Money::from_nanos(0, lease.hold.currency()))?;
+        // To the nano-unit what the instances cost: the months of each add up to its whole.
+        let cost = sum(months.values().copied(), none)?;
+        let months: Vec<(Month, Money)> = months.into_iter().collect();
         lease.cost = Some(cost);
-        lease.ended_at = Some(self.environment.now());
+        lease.ended_at = Some(now);
         let got_nothing = lease.active_at.is_none() && !created;
         let (state, step, outcome) = if got_nothing {
             (LeaseState::Failed, "failed", Outcome::Failed)
@@ -291,21 +305,29 @@ impl Broker {
                 .put(lease_place.clone(), &lease)?
                 .delete(key("open-lease", lease.id.as_str())?)
                 .say(self.scribe.lease(&lease, self.environment.now(), step, outcome));
-            let place = key("budget", lease.team.as_str())?;
-            let budget = self.store.read::<BudgetRecord>(&place).await?;
-            let mut after = None;
-            if let Some((budget, revision)) = budget {
-                let spent = budget.spent.checked_add(cost).map_err(fail::money)?;
-                let budget = BudgetRecord { spent, ..budget };
-                change = change.expect(place.clone(), revision).put(place, &budget)?;
-                after = Some(budget);
+            let mut accounts = Vec::new();
+            for payer in lease.paid_by() {
+                let place = account_key(&payer)?;
+                let mut account = match self.store.read::<Account>(&place).await? {
+                    Some((account, revision)) => {
+                        change = change.expect(place.clone(), revision);
+                        account
+                    }
+                    None => {
+                        change = change.expect_absent(place.clone());
+                        Account::new(payer)
+                    }
+                };
+                account.spend(&months).map_err(fail::money)?;
+                change = change.put(place, &account)?;
+                accounts.push(account);
             }
             match self.store.commit_even_unaudited(change).await {
                 Ok(committed) => {
-                    if let Some(budget) = after {
-                        self.books.set_budget(&budget.team, budget.limit, budget.spent, committed.revision);
+                    for account in &accounts {
+                        self.books.set_account(account, committed.revision);
                     }
-                    self.books.end_hold(&lease.team, &lease.id);
+                    self.books.end_hold(&lease.id);
                     return Ok((lease, committed.receipts));
                 }
                 Err(CommitError::Conflict) => {}

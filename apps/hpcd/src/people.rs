@@ -26,7 +26,7 @@ pub const PEOPLE: [Person; 2] = [
         name: "lead",
         context: "dev-lead",
         team: "ml",
-        roles: &["gpu-user", "gpu-approver", "policy-admin"],
+        roles: &["gpu-user", "gpu-approver", "policy-admin", "budget-admin"],
     },
 ];
 

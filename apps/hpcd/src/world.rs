@@ -15,7 +15,7 @@ use hpc_keystore::{KeyStore, KeyStoreError, SecretPath};
 use hpc_ledger::{Ledger, LedgerError};
 use hpc_ledger_redb::{Options as LedgerOptions, RedbLedger};
 use hpc_provider_sim::{CatalogReport, CatalogSource, Persistence, Script, SimConfig, SimError, SimWorld};
-use hpc_resources::{Money, ProviderId, TeamId};
+use hpc_resources::{Money, Payer, ProviderId, TeamId};
 use hpc_timeseries::{TimeSeriesError, TimeSeriesStore};
 use hpc_tsdb::{EmbeddedConfig, EmbeddedTsdb};
 use hpc_vault::{FileKeyStore, MasterKey, Unlock};
@@ -206,7 +206,7 @@ impl World {
     async fn give_budget(&self) -> Result<(), HpcError> {
         let team =
             TeamId::parse("ml").map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))?;
-        if self.broker.budgets().await?.iter().any(|budget| budget.team == team) {
+        if !self.broker.budgets_of(&Payer::team(&team)).is_empty() {
             return Ok(());
         }
         let limit = Money::from_nanos(

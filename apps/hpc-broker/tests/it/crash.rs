@@ -3,6 +3,7 @@
 use hpc_memory::ledger::CrashPoint;
 use hpc_provider_sim::Script;
 
+use crate::storm::check_money;
 use crate::world::{World, eight_h100, you};
 
 /// One life: plan, apply, wait, release. Whatever fails, fails.
@@ -36,10 +37,12 @@ async fn a_crash_at_every_commit_of_every_story_is_recovered() {
                 world.restart().await;
                 world.settle().await;
                 world.check().await;
+                check_money(&world.broker).await;
                 // Life goes on: the same team can lease again.
                 live(&world).await;
                 world.settle().await;
                 world.check().await;
+                check_money(&world.broker).await;
             }
         }
     }

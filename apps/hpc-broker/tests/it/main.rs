@@ -10,6 +10,7 @@
 )]
 
 mod approval;
+mod budgets;
 mod crash;
 mod first_boot;
 mod journey;

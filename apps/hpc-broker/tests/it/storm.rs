@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
 use hpc_audit::AuditLog;
-use hpc_broker::{Broker, Environment, Settings, Silent};
+use hpc_broker::{Broker, Caller, Environment, InstanceRecord, LeaseRecord, LimitsEdit, Settings, Silent};
 use hpc_crypto::signing::KeyPair;
 use hpc_ledger::{Description as LedgerDescription, Key, Ledger, LedgerError, Page, Range, Revision};
 use hpc_ledger::{Transaction, Versioned, Watch};
@@ -20,10 +20,10 @@ use hpc_provider::{
     ProviderError, ProvisionResult, ProvisionSpec, QuotaStatus, Quote, QuoteRequest, Released, SpotPrices,
 };
 use hpc_provider_sim::{Chances, Script, SimConfig, SimWorld};
-use hpc_resources::{LeaseId, Money, OfferKind, PlanId, ResourceRequest, TeamId};
+use hpc_resources::{BudgetWindow, LeaseId, Limits, Money, OfferKind, PlanId, ResourceRequest, Span};
 use jiff::Timestamp;
 
-use crate::world::{POLICY, World, start, you};
+use crate::world::{POLICY, World, bot, start, you};
 
 /// What `async_trait` makes of an `async fn`; the package has no other use for that macro.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -350,18 +350,56 @@ pub async fn check_money(broker: &Broker) {
     }
     let open = || leases.iter().filter(|lease| !lease.state.is_final());
     let ended = || leases.iter().filter(|lease| lease.state.is_final());
-    for budget in broker.budgets().await.unwrap() {
-        let held = sum(&mut open().filter(|lease| lease.team == budget.team).map(|lease| lease.hold));
-        assert_eq!(
-            budget.held,
-            held,
-            "held for {}, and open leases: {:#?}",
-            budget.team,
-            open().collect::<Vec<_>>()
-        );
-        let spent =
-            sum(&mut ended().filter(|lease| lease.team == budget.team).map(|lease| lease.cost.unwrap()));
-        assert_eq!(budget.spent, spent, "spent by {}", budget.team);
+    let of = |lease: &hpc_resources::LeaseId| {
+        let lease = lease.clone();
+        intents.iter().filter(move |intent| intent.spec.lease == lease).flat_map(|intent| &intent.instances)
+    };
+    for budget in broker.budgets() {
+        let pays = |lease: &&LeaseRecord| lease.paid_by().contains(&budget.payer);
+        let (held, spent) = match (budget.window, budget.month) {
+            (BudgetWindow::Hourly, _) => {
+                // What runs, at the prices it was started at.
+                let running = |instance: &&InstanceRecord| instance.to.is_none();
+                let prices = open().filter(pays).flat_map(|lease| of(&lease.id).filter(running));
+                (sum(&mut prices.map(|instance| instance.price.0)), Money::ZERO_USD)
+            }
+            (BudgetWindow::Monthly, Some(month)) => {
+                let part = |lease: &LeaseRecord| {
+                    let (from, seconds) = (lease.created_at, lease.duration_s);
+                    let span = Span { from, to: lease.ends_at.unwrap(), seconds };
+                    span.months().find(|touched| *touched == month).map(|month| span.part(lease.hold, month))
+                };
+                let spent = ended().filter(pays).flat_map(|lease| {
+                    let now = lease.ended_at.unwrap();
+                    of(&lease.id).flat_map(move |instance| instance.cost_by_month(now).unwrap())
+                });
+                let spent = spent.filter(|(of, _)| *of == month).map(|(_, cost)| cost);
+                (sum(&mut open().filter(pays).filter_map(part)), sum(&mut spent.into_iter()))
+            }
+            (BudgetWindow::Total | BudgetWindow::Monthly, _) => (
+                sum(&mut open().filter(pays).map(|lease| lease.hold)),
+                sum(&mut ended().filter(pays).map(|lease| lease.cost.unwrap())),
+            ),
+        };
+        assert_eq!(budget.held, held, "held, and open leases: {budget:#?} {:#?}", open().collect::<Vec<_>>());
+        assert_eq!(budget.spent, spent, "spent: {budget:#?}");
+    }
+}
+
+/// Nothing is held beyond a limit, whoever is in the middle of what: only what ended leases cost beyond their holds, which is
+/// a fact, may leave a budget overdrawn.
+async fn check_limits(broker: &Broker) {
+    let budgets = broker.budgets();
+    // After a crash, or while the ledger fails, nobody can say what was settled.
+    let Ok(leases) = broker.leases(None, 1_000).await.map(|page| page.items) else { return };
+    let beyond: i64 = leases
+        .iter()
+        .filter_map(|lease| lease.cost.map(|cost| cost.nanos() - lease.hold.nanos()))
+        .filter(|nanos| *nanos > 0)
+        .sum();
+    for budget in budgets {
+        let room = if budget.window == BudgetWindow::Hourly { 0 } else { beyond };
+        assert!(budget.left.nanos() + room >= 0, "{budget:#?}, and {beyond} nanos beyond holds");
     }
 }
 
@@ -382,8 +420,8 @@ struct Storm {
     slow: Arc<SlowLedger>,
     habit: Arc<dyn Habit>,
     calm: Arc<AtomicBool>,
-    plans: Mutex<Vec<PlanId>>,
-    leases: Mutex<Vec<LeaseId>>,
+    plans: Mutex<Vec<(PlanId, Caller)>>,
+    leases: Mutex<Vec<(LeaseId, Caller)>>,
 }
 
 impl Storm {
@@ -397,7 +435,9 @@ impl Storm {
             reclaims: true,
         };
         let script = Script { chances, ..Script::default() };
-        let sim = Arc::new(SimWorld::open(SimConfig { script, ..SimConfig::new(seed, start()) }).unwrap());
+        // Half of the storms go over the end of a month.
+        let begin = if seed % 4 < 2 { start() } else { "2026-11-30T22:30:00Z".parse().unwrap() };
+        let sim = Arc::new(SimWorld::open(SimConfig { script, ..SimConfig::new(seed, begin) }).unwrap());
         let ledger = Arc::new(MemoryLedger::new());
         let keys = KeyPair::from_seed([7; 32]);
         let audit = MemoryAuditLog::new("test.log", keys).unwrap();
@@ -412,7 +452,16 @@ impl Storm {
         let slow = Arc::new(slow);
         let habit: Arc<dyn Habit> = Arc::new(Hesitant(dice.clone()));
         let broker = build(&sim, slow.clone(), &audit, &habit, 0).await.unwrap();
-        broker.set_budget(&TeamId::parse("ml").unwrap(), "3000 USD".parse().unwrap()).await.unwrap();
+        let usd = |text: &str| Some(text.parse::<Money>().unwrap());
+        for (payer, total, hourly, monthly) in [
+            ("team:ml", usd("3000"), usd("400"), usd("1500")),
+            ("user:you", None, usd("300"), usd("1200")),
+            ("agent:bot", usd("500"), None, usd("300")),
+        ] {
+            let edit = LimitsEdit { set: Limits { total, hourly, monthly }, remove: Vec::new() };
+            // The audit log may refuse the entry; what is set is set all the same, and asking again says so.
+            while broker.set_limits(&payer.parse().unwrap(), &edit).await.is_err() {}
+        }
         let world = World { sim, ledger, audit, broker, runs: 0 };
         Self { dice, world, slow, habit, calm, plans: Mutex::default(), leases: Mutex::default() }
     }
@@ -441,29 +490,36 @@ impl Storm {
         let broker = &self.world.broker;
         match self.dice.below(10) {
             0..=4 => {
-                let Ok((plan, _)) = broker.plan(&you(), self.request()).await else { return };
-                self.plans.lock().unwrap().push(plan.plan.id.clone());
-                self.apply(&plan.plan.id).await;
+                let who = self.somebody();
+                let Ok((plan, _)) = broker.plan(&who, self.request()).await else { return };
+                self.plans.lock().unwrap().push((plan.plan.id.clone(), who.clone()));
+                self.apply(&plan.plan.id, &who).await;
             }
             5 => {
                 // Somebody applies a plan once more, perhaps at the same time.
-                if let Some(plan) = self.pick(&self.plans) {
-                    self.apply(&plan).await;
+                if let Some((plan, who)) = self.pick(&self.plans) {
+                    self.apply(&plan, &who).await;
                 }
             }
             6 | 7 => {
-                if let Some(lease) = self.pick(&self.leases) {
-                    drop(broker.release(&you(), &lease).await);
+                if let Some((lease, who)) = self.pick(&self.leases) {
+                    drop(broker.release(&who, &lease).await);
                 }
             }
             _ => drop(broker.reconcile().await),
         }
+        check_limits(broker).await;
     }
 
-    async fn apply(&self, plan: &PlanId) {
-        if let Ok(applied) = self.world.broker.apply(&you(), plan, &Silent).await {
-            self.leases.lock().unwrap().push(applied.lease.id);
+    async fn apply(&self, plan: &PlanId, who: &Caller) {
+        if let Ok(applied) = self.world.broker.apply(who, plan, &Silent).await {
+            self.leases.lock().unwrap().push((applied.lease.id, who.clone()));
         }
+    }
+
+    /// A person, or that person's agent.
+    fn somebody(&self) -> Caller {
+        if self.dice.below(3) == 0 { bot() } else { you() }
     }
 
     fn pick<T: Clone>(&self, from: &Mutex<Vec<T>>) -> Option<T> {
@@ -490,6 +546,7 @@ impl Storm {
     async fn check(&self) {
         self.check_bill().await;
         self.world.check().await;
+        check_limits(&self.world.broker).await;
         check_money(&self.world.broker).await;
     }
 }
@@ -541,7 +598,9 @@ async fn round(seed: u64) {
     // What a process that lived through it all has in memory must agree with the ledger, too.
     storm.settle().await;
     storm.check().await;
+    let lived_through = storm.world.broker.budgets();
     storm.restart().await;
+    assert_eq!(storm.world.broker.budgets(), lived_through, "what is read back is what was known by heart");
     storm.settle().await;
     storm.check().await;
 }

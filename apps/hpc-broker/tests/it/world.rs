@@ -47,6 +47,11 @@ spec:
       resources: [{type: lease, pattern: "lease/*"}]
       actions: [lease.read, lease.release, lease.renew, lease.drain, cost.read]
       conditions: [{attribute: resource.own, op: eq, value: true}]
+    - name: budgets
+      effect: allow
+      principals: [{type: role, value: approver}]
+      resources: [{type: budget, pattern: "budget/*"}]
+      actions: [budget.write]
     - name: approvers
       effect: allow
       principals: [{type: role, value: approver}, {type: role, value: may-decide}]
@@ -85,12 +90,7 @@ pub fn start() -> Timestamp {
 
 impl World {
     pub async fn new(script: Script) -> Self {
-        let sim = Arc::new(SimWorld::open(SimConfig { script, ..SimConfig::new(7, start()) }).unwrap());
-        let ledger = Arc::new(MemoryLedger::new());
-        let audit = Arc::new(MemoryAuditLog::new("test.log", KeyPair::from_seed([7; 32])).unwrap());
-        let broker = broker(&sim, &ledger, &audit, 0).await;
-        broker.set_budget(&TeamId::parse("ml").unwrap(), "100000 USD".parse().unwrap()).await.unwrap();
-        Self { sim, ledger, audit, broker, runs: 0 }
+        open(SimConfig { script, ..SimConfig::new(7, start()) }).await
     }
 
     /// Forgets the process and starts another over the same ledger, log and clouds.
@@ -174,6 +174,16 @@ impl World {
     }
 }
 
+/// A world over simulated clouds, with a budget for the team.
+pub async fn open(clouds: SimConfig) -> World {
+    let sim = Arc::new(SimWorld::open(clouds).unwrap());
+    let ledger = Arc::new(MemoryLedger::new());
+    let audit = Arc::new(MemoryAuditLog::new("test.log", KeyPair::from_seed([7; 32])).unwrap());
+    let broker = broker(&sim, &ledger, &audit, 0).await;
+    broker.set_budget(&TeamId::parse("ml").unwrap(), "100000 USD".parse().unwrap()).await.unwrap();
+    World { sim, ledger, audit, broker, runs: 0 }
+}
+
 async fn broker(
     sim: &Arc<SimWorld>,
     ledger: &Arc<MemoryLedger>,
@@ -207,6 +217,13 @@ pub async fn broker_over(
 pub fn you() -> Caller {
     let principal = Principal::user("you").with_role("gpu-user").with_team("ml");
     Caller { name: "user:you".to_owned(), principal, team: TeamId::parse("ml").unwrap() }
+}
+
+/// An agent that acts for `you`.
+pub fn bot() -> Caller {
+    let principal = Principal::agent("bot").with_role("gpu-user").with_team("ml");
+    let principal = principal.with_attribute(hpc_broker::ON_BEHALF_OF, "you");
+    Caller { name: "agent:bot".to_owned(), principal, team: TeamId::parse("ml").unwrap() }
 }
 
 pub fn lead() -> Caller {

@@ -29,7 +29,7 @@ pub(super) async fn run(
         let cost: CostRecord = read(&document, "hpc.cost/v1")?;
         screen.text(&one(&cost))?;
     } else {
-        let costs: Overview = read(&document, "hpc.cost-overview/v1")?;
+        let costs: Overview = read(&document, "hpc.cost-overview/v2")?;
         screen.text(&overview(&costs))?;
         if costs.leases.is_empty() {
             screen.say("no lease has cost anything yet");

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
-use hpc_broker::{Cost, TeamBudget};
+use hpc_broker::Cost;
+use hpc_resources::BudgetStanding;
 use serde::Deserialize;
 
 use crate::output::{HEAD, WARN, paint};
+use crate::render::budget;
 use crate::render::lease::state;
 use crate::table::Table;
 use crate::text;
@@ -14,7 +16,7 @@ use crate::text;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct Overview {
     pub(crate) leases: Vec<Cost>,
-    pub(crate) budgets: Vec<TeamBudget>,
+    pub(crate) budgets: Vec<BudgetStanding>,
     /// Whether that is all there is.
     pub(crate) complete: bool,
 }
@@ -86,18 +88,8 @@ pub(crate) fn overview(overview: &Overview) -> String {
         out.push_str(&leases.render());
         out.push('\n');
     }
-    let mut budgets = Table::new(&["team", ">limit", ">spent", ">held", ">left"]);
-    for budget in &overview.budgets {
-        budgets.row([
-            budget.team.to_string(),
-            text::money(budget.limit),
-            text::money(budget.spent),
-            text::money(budget.held),
-            text::money(budget.left),
-        ]);
-    }
     if !overview.budgets.is_empty() {
-        out.push_str(&budgets.render());
+        out.push_str(&budget::table(&overview.budgets).render());
     }
     out
 }

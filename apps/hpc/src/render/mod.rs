@@ -1,6 +1,7 @@
 //! Records as text for people. Pure: same record, same text.
 
 pub(crate) mod audit;
+pub(crate) mod budget;
 pub(crate) mod cost;
 pub(crate) mod lease;
 pub(crate) mod lint;

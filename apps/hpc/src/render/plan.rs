@@ -272,10 +272,14 @@ fn money(record: &PlanRecord) -> String {
     if let (Some(worst), Some(hold)) = (record.plan.worst_case, hold(record)) {
         let left = match record.team_left {
             Some(left) => format!("from team {} ({} left)", record.team, text::money(left)),
-            None => format!("from team {}, which has no budget", record.team),
+            None if record.budgets.is_empty() => format!("from team {}, which has no budget", record.team),
+            None => format!("from team {}", record.team),
         };
         let (worst, hold, head) = (text::money(worst), text::money(hold), paint(HEAD, "Money"));
         let _ = writeln!(out, "{head}   hold {hold} {left}   worst case {worst}   hard stop {hold}");
+        if !record.budgets.is_empty() {
+            out.push_str(&crate::render::budget::table(&record.budgets).indent(2).render());
+        }
     }
     if let Some(seconds) = record.idle_release_s {
         let _ = writeln!(

@@ -121,16 +121,23 @@ accrued 4.8201 USD (12 m so far)   now 24.10 USD/h   projected 48.20 USD   hold 
     assert_eq!((outcome.code, outcome.out.as_str()), (0, want));
     let overview = serde_json::json!({
         "leases": [cost()], "complete": true,
-        "budgets": [{"team": "ml", "limit": "1000.00 USD", "spent": "4.02 USD", "held": "48.20 USD", "left": "947.78 USD"}],
+        "budgets": [
+            {"payer": "team:ml", "window": "total", "limit": "1000.00 USD", "spent": "4.02 USD", "held": "48.20 USD", "left": "947.78 USD"},
+            {"payer": "user:you", "window": "hourly", "limit": "30.00 USD", "spent": "0.00 USD", "held": "24.10 USD", "left": "5.90 USD"},
+            {"payer": "user:you", "window": "monthly", "month": "2026-11", "limit": "100.00 USD", "spent": "4.02 USD",
+             "held": "48.20 USD", "left": "47.78 USD", "resets_at": "2026-12-01T00:00:00Z"},
+        ],
     });
-    let daemon = Daemon::start(Answers::default().with("cost", "hpc.cost-overview/v1", &[overview]));
+    let daemon = Daemon::start(Answers::default().with("cost", "hpc.cost-overview/v2", &[overview]));
     let outcome = daemon.hpc(&["cost", "show"]);
     let want = "\
 lease     state   team     accrued   per hour  projected       hold
 lse_3vx9  active  ml    4.8201 USD  24.10 USD  48.20 USD  48.20 USD
 
-team        limit     spent       held        left
-ml    1000.00 USD  4.02 USD  48.20 USD  947.78 USD
+payer     window         limit     spent         held        left  used  resets
+team:ml   total    1000.00 USD  4.02 USD    48.20 USD  947.78 USD   5 %  never
+user:you  hourly   30.00 USD/h         -  24.10 USD/h  5.90 USD/h  80 %  as leases end
+user:you  monthly   100.00 USD  4.02 USD    48.20 USD   47.78 USD  52 %  2026-12-01 00:00:00 UTC
 ";
     assert_eq!((outcome.code, outcome.out.as_str()), (0, want));
 }

@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hpc_audit::Recorded;
-use hpc_broker::{Cost, DecisionRecord, EndReason, LeaseRecord, PlanRecord, Progress, TeamBudget};
+use hpc_broker::{Cost, DecisionRecord, EndReason, LeaseRecord, PlanRecord, Progress};
 use hpc_provider_sim::CatalogReport;
-use hpc_resources::{Money, OfferKind, ProviderId, ResourceRequest};
+use hpc_resources::{BudgetStanding, Money, OfferKind, ProviderId, ResourceRequest};
 use hpc_timeseries::SeriesSet;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -128,8 +128,8 @@ pub struct CostTold<'a> {
     pub interruptions: usize,
     /// By the simulated cloud.
     pub billed: Money,
-    /// The team's budget afterwards.
-    pub budget: Option<&'a TeamBudget>,
+    /// Where the team stands under its first limit afterwards.
+    pub budget: Option<&'a BudgetStanding>,
 }
 
 /// The proof.
@@ -469,8 +469,8 @@ fn cost_text(out: &mut String, told: &CostTold<'_>) -> std::fmt::Result {
     if let Some(budget) = budget {
         writeln!(
             out,
-            "              team {}: {} spent, {} held, {} left",
-            budget.team, budget.spent, budget.held, budget.left
+            "              {}: {} spent, {} held, {} left",
+            budget.payer, budget.spent, budget.held, budget.left
         )?;
     }
     Ok(())

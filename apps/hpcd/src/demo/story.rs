@@ -9,7 +9,7 @@ use hpc_auth::join::NodeName;
 use hpc_broker::{Applied, Caller, LeaseRecord, PlanRecord, PlanState, Progress};
 use hpc_error::codes::ErrorCode;
 use hpc_error::{HpcError, codes};
-use hpc_resources::{Money, RequestDocument, ResourceRequest};
+use hpc_resources::{Money, Payer, RequestDocument, ResourceRequest};
 use hpc_rpc::grpc::GrpcClientBuilder;
 use hpc_rpc::grpc::control::v1::system_service_client::SystemServiceClient;
 use hpc_timeseries::{QueryBuilder, TimeRange};
@@ -221,7 +221,7 @@ async fn cost(
                 .map_err(|error| HpcError::coded(&codes::USG_BAD_AMOUNT, error.to_string()))?;
         }
     }
-    let budget = world.broker.budgets().await?.into_iter().find(|budget| budget.team == lease.team);
+    let budget = world.broker.budgets_of(&Payer::team(&lease.team)).into_iter().next();
     voice.tell(&Told::Cost(CostTold {
         running: &running,
         interruptions: looked.interruptions,

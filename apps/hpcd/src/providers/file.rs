@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use hpc_error::{HpcError, codes};
 use serde::Deserialize;
 
+use super::slurm::SlurmCluster;
+
 /// Most providers of one file.
 pub const PROVIDERS_MAX: usize = 64;
 
@@ -12,6 +14,7 @@ pub const PROVIDERS_MAX: usize = 64;
 /// providers:
 ///   - simulated: { clouds: [sim-rack] }
 ///   - static: { id: lab, inventory: lab.yaml }
+///   - slurm: { id: hall, cluster: hall.yaml }
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +31,8 @@ pub enum ProviderEntry {
     Simulated(SimulatedClouds),
     /// Machines of one's own, from an inventory (`hpc-provider-static`).
     Static(OwnMachines),
+    /// A Slurm cluster, through its commands (`hpc-provider-slurm`).
+    Slurm(SlurmCluster),
 }
 
 /// Which simulated clouds.

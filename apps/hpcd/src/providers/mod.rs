@@ -4,6 +4,7 @@
 //! does not describe itself as safe to create on.
 
 mod file;
+mod slurm;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,6 +18,7 @@ use hpc_provider_static::{Clock, Inventory, InventoryDocument, StaticProvider};
 use hpc_resources::ProviderId;
 
 pub use file::{OwnMachines, PROVIDERS_MAX, ProviderEntry, ProvidersFile, SimulatedClouds};
+pub use slurm::SlurmCluster;
 
 /// The providers of the file at `path`, or all simulated clouds without one.
 ///
@@ -39,6 +41,10 @@ pub(crate) fn compose(
             ProviderEntry::Static(own) => {
                 let below = path.parent().unwrap_or(Path::new(""));
                 providers.push(own_machines(own, below, ledger, clock)?);
+            }
+            ProviderEntry::Slurm(slurm) => {
+                let below = path.parent().unwrap_or(Path::new(""));
+                providers.push(slurm::cluster(slurm, below, clock)?);
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use hpc_broker::{LeaseRecord, PAGE_MAX};
+use hpc_broker::{LeaseRecord, PAGE_MAX, budget_resource};
 use hpc_error::{HpcError, codes};
-use hpc_resources::LeaseId;
+use hpc_resources::{BudgetStanding, LeaseId};
 use hpc_rpc::grpc::control::v1::cost_service_server::CostService;
 use hpc_types::control::v1;
 use serde::Serialize;
@@ -36,14 +36,12 @@ impl CostService for Api {
                 Err(error) => return Err(status(error)),
             }
         }
-        let mut budgets = Vec::new();
-        for budget in self.broker().budgets().await.map_err(status)? {
-            if self.may(&caller, "budget", &format!("budget/{}", budget.team), "budget.read").is_ok() {
-                budgets.push(budget);
-            }
-        }
+        let mut budgets = self.broker().budgets();
+        budgets.retain(|budget| {
+            self.broker().may(&caller, budget_resource(&budget.payer, &caller), "budget.read").is_ok()
+        });
         let overview = Overview { leases, budgets, complete };
-        Ok(Response::new(document("hpc.cost-overview/v1", &overview)?))
+        Ok(Response::new(document("hpc.cost-overview/v2", &overview)?))
     }
 }
 
@@ -104,7 +102,7 @@ impl Newest {
 #[derive(Serialize)]
 struct Overview {
     leases: Vec<hpc_broker::Cost>,
-    budgets: Vec<hpc_broker::TeamBudget>,
+    budgets: Vec<BudgetStanding>,
     complete: bool,
 }
 

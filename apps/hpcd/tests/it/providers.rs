@@ -93,3 +93,83 @@ async fn an_inventory_that_cannot_be_meant_is_refused_by_its_name() {
         assert!(error.to_string().contains(said), "{error}");
     }
 }
+
+const HALL: &str = "region: berlin-1\n\
+    partitions:\n  gpu:\n    shapes:\n      h100-8:\n        gpus: { model: h100, count: 8, memory_each: 80 GiB }\n        \
+    gres_type: h100\n        cpu: 64\n        memory: 512 GiB\n        price: 16.00 USD\n";
+
+/// A folder with commands that know just enough of a cluster for one lease: one node, one job.
+fn commands(dir: &tempfile::TempDir) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = dir.path().join("bin");
+    std::fs::create_dir(&folder).unwrap();
+    let job = dir.path().join("job");
+    let (job, ended) = (job.display(), dir.path().join("ended"));
+    let ended = ended.display();
+    let scripts = [
+        (
+            "sinfo",
+            "echo 'gpu*|up|infinite|idle|gpu:h100:8|gpu:h100:0(IDX:N/A)|0/64/0/64|1000000|0|'".to_owned(),
+        ),
+        (
+            "sbatch",
+            format!(
+                "for a in \"$@\"; do case \"$a\" in --job-name=*) n=${{a#*=}};; --comment=*) c=${{a#*=}};; esac; done\n\
+                 printf '%s %s' \"$n\" \"$c\" > {job}; echo 1"
+            ),
+        ),
+        (
+            "squeue",
+            format!(
+                "[ -e {job} ] || exit 0\nread -r n c < {job}\ns=RUNNING; [ -e {ended} ] && s=CANCELLED\n\
+                 echo \"1|$n|$s|None|gpu|1000000000|1000000000|1000000060|node-1|$c|\""
+            ),
+        ),
+        ("scontrol", format!("c=${{3#Comment=}}; read -r n _ < {job}; printf '%s %s' \"$n\" \"$c\" > {job}")),
+        ("scancel", format!("touch {ended}")),
+    ];
+    for (name, script) in scripts {
+        let path = folder.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
+}
+
+/// A cluster goes the whole journey: planned, leased, released.
+#[tokio::test]
+async fn a_slurm_cluster_is_leased_and_released() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("hall.yaml"), HALL).unwrap();
+    let folder = commands(&dir);
+    let entry = format!("{{ slurm: {{ id: hall, cluster: hall.yaml, commands: {} }} }}", folder.display());
+    let providers = file(&dir, &format!("providers: [{entry}]\n"));
+    let options = WorldOptions { providers: Some(providers), ..crate::options(None) };
+    let world = World::open(options).await.unwrap();
+    assert!(!world.broker.all_simulated());
+    let you = crate::person(&world, "you");
+    let lease = crate::lease(&world, &you).await;
+    assert_eq!(lease.offer.as_ref().unwrap().key().to_string(), "hall/berlin-1/gpu/h100-8/owned");
+    assert!(!lease.simulated);
+    world.broker.release(&you, &lease.id).await.unwrap();
+    assert!(dir.path().join("ended").exists(), "the job was cancelled");
+}
+
+#[tokio::test]
+async fn settings_of_a_cluster_that_cannot_be_meant_are_refused_by_their_name() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("hall.yaml"), HALL).unwrap();
+    std::fs::write(dir.path().join("cheap.yaml"), HALL.replace("16.00 USD", "0.00 USD")).unwrap();
+    for (entry, said) in [
+        ("{ id: hall, cluster: none.yaml }", "none.yaml"),
+        ("{ id: hall, cluster: cheap.yaml }", "write `free`"),
+        ("{ id: 'a b', cluster: hall.yaml }", "provider id"),
+        ("{ id: hall, cluster: hall.yaml, commands: bin }", "absolute"),
+        ("{ id: hall, cluster: hall.yaml, user: root }", "user"),
+    ] {
+        let providers = file(&dir, &format!("providers: [{{ slurm: {entry} }}]\n"));
+        let options = WorldOptions { providers: Some(providers), ..crate::options(None) };
+        let error = World::open(options).await.map(drop).unwrap_err();
+        assert!(error.to_string().contains(said), "{entry}: {error}");
+    }
+}

@@ -207,6 +207,12 @@ impl Accounts {
         self.holds.keys()
     }
 
+    /// Who holds something for a lease.
+    #[must_use]
+    pub fn paid_by(&self, lease: &LeaseId) -> &[Payer] {
+        self.holds.get(lease).map_or(&[], |held| &held.payers)
+    }
+
     /// What is held for a lease.
     #[must_use]
     pub fn held_for(&self, lease: &LeaseId) -> Option<Hold> {

@@ -163,14 +163,8 @@ async fn ledger_is_bill(
         (bill.len(), 0),
         "the ledger has what nobody bills"
     );
-    let budget = world
-        .broker
-        .budgets()
-        .await
-        .unwrap()
-        .into_iter()
-        .find(|budget| budget.team.as_str() == "ml")
-        .unwrap();
+    let team = "team:ml".parse().unwrap();
+    let budget = world.broker.budgets_of(&team).into_iter().next().unwrap();
     let spent = total(leases.iter().filter_map(|lease| lease.cost));
     assert_eq!(budget.spent, spent, "what is spent is what ended leases cost");
     let open = leases.iter().filter(|lease| lease.state == LeaseState::Active);
