@@ -30,4 +30,5 @@ mod idle;
 mod metrics;
 mod services;
 mod telemetry;
+mod trouble;
 mod web;

@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 
 use csv::StringRecord;
-use hpc_resources::{
-    AcceleratorModel, Accelerators, Bytes, Currency, InstanceType, MilliCpu, ModelError, Money,
-};
+use hpc_catalog::{listed_price, model_with_memory};
+use hpc_resources::{Accelerators, Bytes, Currency, InstanceType, MilliCpu};
 
 use super::{
     CATALOG_BYTES_MAX, CATALOG_COLUMNS, CATALOG_ROWS_MAX, CatalogReport, REFUSED_SHOWN_MAX, RefusedRow,
@@ -82,8 +81,10 @@ impl Row<'_> {
             if each == 0 || each > MEMORY_MIB_MAX {
                 return Err(format!("`memory_mib_each` is {each}, which no device has"));
             }
-            let model = model(self.get("accelerator")?, each)?;
-            Some(Accelerators { model, count, memory_each: Bytes::from_mib(each) })
+            let memory_each = Bytes::from_mib(each);
+            let model = model_with_memory(self.get("accelerator")?, Some(memory_each))
+                .map_err(|error| error.to_string())?;
+            Some(Accelerators { model, count, memory_each })
         };
         let vcpus: u32 = self.number("vcpus")?;
         let memory_mib: u64 = self.number("memory_mib")?;
@@ -95,34 +96,11 @@ impl Row<'_> {
             accelerators,
             cpu: MilliCpu::whole(vcpus),
             memory: Bytes::from_mib(memory_mib),
-            on_demand: price(self.get("on_demand_usd_per_instance_hour")?)?,
+            on_demand: listed_price(self.get("on_demand_usd_per_instance_hour")?, Currency::USD)
+                .map_err(|error| error.to_string())?,
             sells_on_demand: true,
             sells_spot: true,
         })
-    }
-}
-
-/// An empty price and a price of zero are both unknown: published price lists have zeroes for machines that are not free.
-fn price(text: &str) -> Result<Option<Money>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let price = Money::parse_decimal(text, Currency::USD).map_err(|error| error.to_string())?;
-    if price.is_negative() {
-        return Err(format!("the price `{}` is below zero", clip(text)));
-    }
-    Ok((price.nanos() > 0).then_some(price))
-}
-
-/// The model; a name that stands for several (`A100`) is decided by the memory that the row states.
-fn model(name: &str, memory_mib_each: u64) -> Result<AcceleratorModel, String> {
-    match AcceleratorModel::parse(name) {
-        Err(ModelError::Ambiguous { .. }) => {
-            let sized = format!("{name}-{}gb", memory_mib_each / 1_024);
-            AcceleratorModel::parse(&sized)
-                .map_err(|_| format!("`{}` with {memory_mib_each} MiB is no known model", clip(name)))
-        }
-        other => other.map_err(|error| error.to_string()),
     }
 }
 

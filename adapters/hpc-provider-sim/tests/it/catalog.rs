@@ -91,7 +91,7 @@ fn a_broken_row_is_reported_and_the_rest_is_used() {
     let broken = [
         (GOOD.replace("p5.48xlarge", "p5 48"), "cannot stand in"),
         (GOOD.replace("H100", "H1000X"), "unknown accelerator"),
-        (GOOD.replace("A100", "x").replace("H100", "A100").replace("81920", "1024"), "no known model"),
+        (GOOD.replace("A100", "x").replace("H100", "A100").replace("81920", "1024"), "ambiguous"),
         (GOOD.replace(",8,1.0", ",0,0.25"), "share of 0.25"),
         (GOOD.replace(",8,1.0", ",0,1.0"), "no whole device"),
         (GOOD.replace(",8,1.0", ",-8,1.0"), "not a whole number"),
