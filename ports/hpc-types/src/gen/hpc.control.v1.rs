@@ -449,40 +449,6 @@ pub struct JoinTokenResponse {
     #[prost(message, repeated, tag = "3")]
     pub receipts: ::prost::alloc::vec::Vec<Receipt>,
 }
-/// Asks what could be had.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct OffersRequest {
-    /// The request.
-    #[prost(message, optional, tag = "1")]
-    pub request: ::core::option::Option<Document>,
-}
-/// Asks for every provider.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListProvidersRequest {}
-/// Asks for orphans.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListOrphansRequest {
-    /// Whether those are listed, too, that were ended before.
-    #[prost(bool, tag = "1")]
-    pub ended: bool,
-}
-/// Ends orphans.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ReapRequest {
-    /// Only says what would be ended.
-    #[prost(bool, tag = "1")]
-    pub dry_run: bool,
-}
-/// What was ended, or would be.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ReapResponse {
-    /// The orphans.
-    #[prost(message, repeated, tag = "1")]
-    pub orphans: ::prost::alloc::vec::Vec<Document>,
-    /// Proof of what was recorded.
-    #[prost(message, repeated, tag = "2")]
-    pub receipts: ::prost::alloc::vec::Vec<Receipt>,
-}
 /// Asks about the daemon.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InfoRequest {}
