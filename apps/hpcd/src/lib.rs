@@ -28,6 +28,7 @@ pub mod world;
 
 mod idle;
 mod metrics;
+mod provider_calls;
 mod services;
 mod telemetry;
 mod web;
