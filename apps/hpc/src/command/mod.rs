@@ -5,6 +5,7 @@ mod audit;
 mod audit_checkpoint;
 mod audit_export;
 mod audit_verify;
+mod catalog;
 mod contexts;
 mod cost;
 mod doctor;
@@ -86,6 +87,7 @@ async fn dispatch(
         Command::Cost(command) => cost::run(command, global, around, screen).await,
         Command::Audit(command) => audit::run(command, global, around, screen).await,
         Command::Policy(command) => policy::run(command, global, around, screen).await,
+        Command::Catalog(command) => catalog::run(command, (around.now)(), screen),
         Command::Node(command) => node::run(command, global, around, screen).await,
         Command::Context(command) => contexts::run(command, global, around, screen),
         Command::Doctor => doctor::run(global, around, screen).await,

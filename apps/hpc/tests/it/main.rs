@@ -12,6 +12,7 @@
 mod audit;
 mod audit_memory;
 mod bundles;
+mod catalogs;
 mod contexts;
 mod doctor;
 mod fake;
