@@ -150,8 +150,8 @@ impl Cloud {
 }
 
 impl Item {
-    /// The price of one instance at `at`: a pure function of the seed and the time.
-    pub(crate) fn price_at(&self, seed: u64, at: Timestamp) -> Option<PerInstanceHour> {
+    /// The price of one instance at `at` where no recording says it: a pure function of the seed and the time.
+    pub(crate) fn walk_at(&self, seed: u64, at: Timestamp) -> Option<PerInstanceHour> {
         let base = self.base?;
         if !self.walks {
             return Some(PerInstanceHour(base));
@@ -169,8 +169,8 @@ impl Item {
         scaled(base, 10_000 + stray).map(PerInstanceHour)
     }
 
-    /// When the price that holds at `at` began to hold.
-    pub(crate) fn price_since(&self, at: Timestamp) -> Timestamp {
+    /// When the price that the walk has at `at` began to hold.
+    pub(crate) fn walk_since(&self, at: Timestamp) -> Timestamp {
         let second = at.as_second().div_euclid(PRICE_STEP_S) * PRICE_STEP_S;
         Timestamp::from_second(second).unwrap_or(at)
     }

@@ -2,13 +2,14 @@
 
 use hpc_provider::{INSTANCES_MAX, ProviderError, ProvisionResult, ProvisionSpec, TAGS_MAX};
 use hpc_resources::{OfferKey, PerInstanceHour};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::chance;
 use crate::cloud::{Cloud, Habits, Item};
 use crate::gate::{Fate, Stop};
+use crate::prices::PriceSeries;
 use crate::refusal;
-use crate::script::{Call, Notice};
+use crate::script::{Call, Notice, Seen};
 use crate::state::{Change, Doom, Instance, later, whole_second};
 use crate::world::{Inner, can_be_reclaimed, seen};
 
@@ -62,7 +63,7 @@ impl Inner {
         token: String,
     ) -> Result<ProvisionResult, ProviderError> {
         let item = check(cloud, spec, key)?;
-        let price = self.price(item, spec)?;
+        let price = self.price(cloud, item, spec)?;
         self.check_limits(cloud, spec, key, item)?;
         let changes = self.new_instances(cloud, spec, key, item, price, token);
         let handles = changes
@@ -76,12 +77,17 @@ impl Inner {
     }
 
     /// The quoted price while it holds, the price of the moment otherwise.
-    fn price(&self, item: &Item, spec: &ProvisionSpec) -> Result<PerInstanceHour, ProviderError> {
-        let (now, seed) = (self.state.clock, self.state.seed);
+    fn price(
+        &self,
+        cloud: &Cloud,
+        item: &Item,
+        spec: &ProvisionSpec,
+    ) -> Result<PerInstanceHour, ProviderError> {
+        let now = self.state.clock;
         let age_s = now.duration_since(spec.offer.as_of).as_secs();
-        let held =
-            (0..PRICE_HELD_S).contains(&age_s) && item.price_at(seed, spec.offer.as_of) == Some(spec.price);
-        let price = if held { Some(spec.price) } else { item.price_at(seed, now) };
+        let held = (0..PRICE_HELD_S).contains(&age_s)
+            && self.price_at(cloud, item, spec.offer.as_of) == Some(spec.price);
+        let price = if held { Some(spec.price) } else { self.price_at(cloud, item, now) };
         let Some(price) = price else {
             return Err(refusal::config(
                 "PriceUnknown",
@@ -95,6 +101,33 @@ impl Inner {
             }
             _ => Ok(price),
         }
+    }
+
+    /// What one instance costs for an hour at `at`: as recorded, or as the catalog and its walk say.
+    pub(crate) fn price_at(&self, cloud: &Cloud, item: &Item, at: Timestamp) -> Option<PerInstanceHour> {
+        match self.recorded_price(cloud, item) {
+            Some(series) => series.price_at(self.state.start, at),
+            None => item.walk_at(self.state.seed, at),
+        }
+    }
+
+    /// When the price that holds at `at` began to hold.
+    pub(crate) fn price_since(&self, cloud: &Cloud, item: &Item, at: Timestamp) -> Timestamp {
+        match self.recorded_price(cloud, item) {
+            Some(series) => series.since(self.state.start, at),
+            None => item.walk_since(at),
+        }
+    }
+
+    fn recorded_price(&self, cloud: &Cloud, item: &Item) -> Option<&PriceSeries> {
+        let at = Seen {
+            provider: &cloud.id,
+            region: Some(&item.region),
+            zone: Some(&item.zone),
+            instance_type: Some(&item.shape.instance_type),
+            kind: Some(item.kind),
+        };
+        self.script.prices.iter().find(|rule| rule.at.matches(&at)).map(|rule| &rule.series)
     }
 
     fn check_limits(

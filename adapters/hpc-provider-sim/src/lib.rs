@@ -32,6 +32,7 @@ mod config;
 mod create;
 mod error;
 mod gate;
+mod prices;
 mod provider;
 mod refusal;
 mod script;
@@ -47,10 +48,11 @@ pub use catalog::{
 pub use config::{CONSISTENCY_MS_DEFAULT, CONSISTENCY_MS_MAX, Persistence, RACKS_MAX, RackNodes, SimConfig};
 pub use create::{LIVE_MAX, PRICE_HELD_S};
 pub use error::SimError;
+pub use prices::PriceSeries;
 pub use provider::{OBSERVE_MAX, PAGE_EVENTS, PAGE_INSTANCES, SPOT_HISTORY_S, SimProvider};
 pub use script::{
-    Call, Chances, Effect, Notice, QuotaRule, RULES_MAX, ReclaimRule, Rule, STORIES, Script, Throttle,
-    TraceRule, Where,
+    Call, Chances, Effect, Notice, PriceRule, QuotaRule, RULES_MAX, ReclaimRule, Rule, STORIES, Script,
+    Throttle, TraceRule, Where,
 };
 pub use state::{ENDED_KEPT_MAX, Forgotten, INTERRUPTIONS_KEPT_MAX};
 pub use trace::{SpotTrace, TRACE_BYTES_MAX, TRACE_TICKS_MAX};

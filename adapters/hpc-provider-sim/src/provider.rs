@@ -84,7 +84,7 @@ impl SimProvider {
             accelerators: item.shape.accelerators,
             cpu: item.shape.cpu,
             memory: item.shape.memory,
-            price: item.price_at(inner.state.seed, now),
+            price: inner.price_at(&self.cloud, item, now),
             as_of: now,
             snapshot: self.cloud.report.snapshot.clone(),
             stock: if room == Some(0) { StockHint::Unlikely } else { StockHint::Likely },
@@ -161,8 +161,9 @@ impl CapacityProvider for SimProvider {
             for item in self.cloud.items.iter().filter(ours) {
                 known = true;
                 for back in (0..=SPOT_HISTORY_S / PRICE_STEP_S).rev() {
-                    let at = item.price_since(later(now, -back * PRICE_STEP_S));
-                    if let Some(price) = item.price_at(inner.state.seed, at) {
+                    let at = inner.price_since(&self.cloud, item, later(now, -back * PRICE_STEP_S));
+                    let is_new = prices.last().is_none_or(|last| (&last.zone, last.at) != (&item.zone, at));
+                    if let Some(price) = inner.price_at(&self.cloud, item, at).filter(|_| is_new) {
                         prices.push(SpotPrice { zone: item.zone.clone(), price, at });
                     }
                 }

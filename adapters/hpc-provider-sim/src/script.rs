@@ -4,6 +4,7 @@ use hpc_resources::{InstanceType, OfferKind, ProviderId, QuotaFamily, Region, Zo
 use serde::{Deserialize, Serialize};
 
 use crate::error::SimError;
+use crate::prices::PriceSeries;
 use crate::trace::SpotTrace;
 
 /// Most rules of each kind in one script.
@@ -152,6 +153,17 @@ pub struct TraceRule {
     pub notice: Notice,
 }
 
+/// Prices from a recording, instead of those of the catalog and its walk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceRule {
+    /// For which offers.
+    #[serde(default)]
+    pub at: Where,
+    /// The recording. It begins at the world's start.
+    pub series: PriceSeries,
+}
+
 /// Chances in hundredths of a percent per call, drawn from the seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -192,6 +204,8 @@ pub struct Script {
     pub reclaims: Vec<ReclaimRule>,
     /// Recorded availability, the first that matches counts.
     pub traces: Vec<TraceRule>,
+    /// Recorded prices, the first that matches counts.
+    pub prices: Vec<PriceRule>,
     /// Chance.
     pub chances: Chances,
     /// Rate limit of each provider.
@@ -270,6 +284,7 @@ impl Script {
             ("quotas", self.quotas.len()),
             ("reclaims", self.reclaims.len()),
             ("traces", self.traces.len()),
+            ("prices", self.prices.len()),
         ];
         if let Some((what, have)) = counts.into_iter().find(|(_, have)| *have > RULES_MAX) {
             let what = format!("a script has at most {RULES_MAX} {what}, this one has {have}");

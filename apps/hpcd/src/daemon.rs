@@ -25,6 +25,8 @@ use crate::world::World;
 
 /// How often the daemon reconciles, and looks for changed policies.
 const ROUND: Duration = Duration::from_secs(2);
+/// The same where time passes faster than this machine's.
+const SHORTEST_ROUND: Duration = Duration::from_millis(100);
 
 /// Where a daemon listens.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +158,7 @@ impl Daemon {
                 }
             }));
         }
-        if world.pace() == Pace::Wall {
+        if world.pace().passes() {
             // Where time passes only when told to, whoever tells it reconciles as well: one seed, one story.
             let metrics = Metrics::registered()?;
             tasks.push(tokio::spawn(keep_policies(Arc::clone(&world), stopped.clone())));
@@ -216,6 +218,14 @@ fn audit_server(
         .map_err(|error| grpc(address, error))
 }
 
+/// Where time passes faster rounds come more often, as far as this machine keeps up.
+fn round_at(pace: Pace) -> Duration {
+    match pace {
+        Pace::Times(times) => (ROUND / times.max(1)).max(SHORTEST_ROUND),
+        Pace::Told | Pace::Wall => ROUND,
+    }
+}
+
 async fn wait(mut stopped: watch::Receiver<bool>) {
     // A sender that is gone means the daemon is: stop as well.
     drop(stopped.wait_for(|stop| *stop).await);
@@ -260,7 +270,7 @@ async fn keep_in_step(
     metrics: Metrics,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let mut rounds = tokio::time::interval(ROUND);
+    let mut rounds = tokio::time::interval(round_at(world.pace()));
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut signed = 0;
     loop {

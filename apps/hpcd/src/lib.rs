@@ -31,4 +31,5 @@ mod metrics;
 mod provider_calls;
 mod services;
 mod telemetry;
+mod trouble;
 mod web;

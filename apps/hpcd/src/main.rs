@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use hpc_error::HpcError;
 use hpc_tracing::{MetricsServer, TracingConfig, TracingGuard};
 use hpcd::banner;
-use hpcd::clock::{Pace, wall_now};
+use hpcd::clock::{Pace, SPEED_MAX, wall_now};
 use hpcd::context::Contexts;
 use hpcd::daemon::{Daemon, Listen};
 use hpcd::demo::{self, DemoOptions, Ending, Voice};
@@ -131,8 +131,9 @@ struct DemoArgs {
     request: Option<PathBuf>,
     #[command(flatten)]
     world: WorldArgs,
-    /// What goes wrong in the simulated clouds.
-    #[arg(long, value_name = "STORY", default_value = "stock-out", value_parser = hpc_provider_sim::STORIES)]
+    /// What goes wrong in the simulated clouds: none, stock-out, quota, lost-answer, spot-reclaim, or a file of rules and
+    /// recordings (YAML, TOML or JSON).
+    #[arg(long, value_name = "STORY|FILE", default_value = "stock-out")]
     fail: String,
     /// One JSON document a line instead of text.
     #[arg(long)]
@@ -146,9 +147,13 @@ struct DevArgs {
     /// Which providers to ask: a YAML, TOML or JSON file, instead of all simulated clouds.
     #[arg(long, value_name = "FILE")]
     providers: Option<PathBuf>,
-    /// What goes wrong in the simulated clouds.
-    #[arg(long, value_name = "STORY", default_value = "none", value_parser = hpc_provider_sim::STORIES)]
+    /// What goes wrong in the simulated clouds: none, stock-out, quota, lost-answer, spot-reclaim, or a file of rules and
+    /// recordings (YAML, TOML or JSON).
+    #[arg(long, value_name = "STORY|FILE", default_value = "none")]
     fail: String,
+    /// Let time pass N times as fast, up to 10,000: with simulated clouds alone. No real node can keep up.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(SPEED_MAX)))]
+    speed: u32,
     /// Address to listen on; anything but loopback is refused.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     bind: std::net::IpAddr,
@@ -256,7 +261,7 @@ async fn run_dev(args: DevArgs) -> Result<u8, HpcError> {
         catalog,
         providers: args.providers,
         story: args.fail,
-        pace: Pace::Wall,
+        pace: if args.speed == 1 { Pace::Wall } else { Pace::Times(args.speed) },
         start: wall_now(),
     };
     let world = tokio::select! {

@@ -14,7 +14,8 @@ use hpc_error::{HpcError, codes};
 use hpc_keystore::{KeyStore, KeyStoreError, SecretPath};
 use hpc_ledger::{Ledger, LedgerError};
 use hpc_ledger_redb::{Options as LedgerOptions, RedbLedger};
-use hpc_provider_sim::{CatalogReport, CatalogSource, Persistence, Script, SimConfig, SimError, SimWorld};
+use hpc_provider::CapacityProvider;
+use hpc_provider_sim::{CatalogReport, CatalogSource, Persistence, SimConfig, SimError, SimWorld};
 use hpc_resources::{Money, Payer, ProviderId, TeamId};
 use hpc_timeseries::{TimeSeriesError, TimeSeriesStore};
 use hpc_tsdb::{EmbeddedConfig, EmbeddedTsdb};
@@ -56,7 +57,7 @@ pub struct WorldOptions {
     pub catalog: Option<PathBuf>,
     /// Which providers there are, in a file; all simulated clouds if `None`.
     pub providers: Option<PathBuf>,
-    /// The story that the simulated clouds tell, one of `hpc_provider_sim::STORIES`.
+    /// The story that the simulated clouds tell, one of `hpc_provider_sim::STORIES`, or a file of rules and recordings.
     pub story: String,
     /// How time passes.
     pub pace: Pace,
@@ -141,7 +142,7 @@ impl World {
         let sim = SimWorld::open(SimConfig {
             persistence: Persistence::File(data.at("cloud.sim")),
             catalog: options.catalog.clone().map_or(CatalogSource::BuiltIn, CatalogSource::File),
-            script: Script::named(&options.story).map_err(simulated)?,
+            script: crate::trouble::script(&options.story)?,
             ..SimConfig::new(data.seed(), options.start)
         })
         .map_err(|error| no_catalog(options.catalog.as_deref(), error))?;
@@ -158,6 +159,7 @@ impl World {
         let told = Arc::clone(&environment);
         let told: hpc_provider_static::Clock = Arc::new(move || told.now());
         let providers = providers::compose(options.providers.as_deref(), &sim, &ledger, &told)?;
+        keep_time(options.pace, &providers)?;
         let shared_audit: Arc<dyn AuditLog> = audit.clone();
         let broker = Broker::builder(
             ledger.clone(),
@@ -295,6 +297,20 @@ impl World {
     }
 }
 
+/// Real machines are paid for by real hours.
+fn keep_time(pace: Pace, providers: &[Arc<dyn CapacityProvider>]) -> Result<(), HpcError> {
+    let real =
+        providers.iter().map(|provider| provider.describe()).find(|description| !description.simulated);
+    match (pace, real) {
+        (Pace::Times(_), Some(real)) => {
+            let message =
+                format!("time cannot pass faster while `{}` is asked, which is not simulated", real.provider);
+            Err(HpcError::coded(&codes::USG_UNKNOWN_VALUE, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Where policies come from, and what is there.
 fn policies(options: &WorldOptions) -> Result<(Source, Loaded), HpcError> {
     let keys = options.policy_key.as_deref().map(hpc::policy_keys::read_public).transpose()?;
@@ -306,7 +322,7 @@ fn policies(options: &WorldOptions) -> Result<(Source, Loaded), HpcError> {
 /// A world that is told when time passes tells the same story every time, ids included; one that follows the clock does not.
 fn run_stream(ids: &[u8; 32], seed: u64, run: u64, pace: Pace) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("hpcd 2026-11 id stream v1");
-    if pace == Pace::Wall {
+    if pace.passes() {
         hasher.update(ids);
     }
     hasher.update(&seed.to_le_bytes()).update(&run.to_le_bytes());

@@ -9,10 +9,10 @@ use hpc_provider::{
 };
 use hpc_provider_sim::{
     Call, Chances, ENDED_KEPT_MAX, Effect, LIVE_MAX, Notice, OBSERVE_MAX, PAGE_INSTANCES, PRICE_HELD_S,
-    QuotaRule, RULES_MAX, ReclaimRule, Rule, Script, SimConfig, SimError, SimWorld, SpotTrace, Throttle,
-    TraceRule, Where,
+    PriceRule, PriceSeries, QuotaRule, RULES_MAX, ReclaimRule, Rule, Script, SimConfig, SimError, SimWorld,
+    SpotTrace, Throttle, TraceRule, Where,
 };
-use hpc_resources::{Money, OfferKind, PerInstanceHour, ProviderId, StockHint};
+use hpc_resources::{Money, OfferKind, PerInstanceHour, ProviderId, StockHint, ZoneId};
 
 use crate::tools::{cloud, config, create, offer, spec, start, world};
 
@@ -320,6 +320,51 @@ async fn spot_prices_are_a_history_that_ends_with_the_quoted_price() {
     let last = history.prices.iter().rfind(|price| price.zone == quoted.zone).unwrap();
     assert_eq!(Some(last.price), quoted.price);
     assert!(last.at <= world.now());
+}
+
+#[tokio::test]
+async fn recorded_prices_are_quoted_listed_and_billed() {
+    let series = PriceSeries::parse(
+        r#"{"metadata":{"gap_seconds":600},"data":["20.5 USD","70.25 USD",null,"21 USD"]}"#,
+    )
+    .unwrap();
+    let zone = Some(ZoneId::parse("use1-az1").unwrap());
+    let at = Where { kind: Some(OfferKind::Spot), zone, ..Where::default() };
+    let world = world(Script { prices: vec![PriceRule { at, series }], ..Script::default() });
+    let aws = cloud(&world, "sim-aws");
+    let first = offer(&world, "sim-aws", "use1-az1", OfferKind::Spot).await;
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let quoted = offer(&world, "sim-aws", "use1-az1", OfferKind::Spot).await;
+        seen.push(quoted.price.map(|price| price.0.to_string()));
+        if let Some(price) = quoted.price {
+            let handle =
+                create(&world, &spec(&quoted, seen.len() as u128, 1)).await.unwrap().handles.remove(0);
+            world.advance(Duration::from_secs(600)).unwrap();
+            aws.release(&handle).await.unwrap();
+            let line = world.bill().pop().unwrap();
+            assert_eq!(line.amount, price.cost_half_even(1, 600).unwrap());
+        } else {
+            let mut wanted = spec(&first, 99, 1);
+            wanted.price = PerInstanceHour("1.00 USD".parse().unwrap());
+            assert_eq!(create(&world, &wanted).await.unwrap_err().code, "PriceUnknown");
+            world.advance(Duration::from_secs(600)).unwrap();
+        }
+    }
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(seen, [text("20.50 USD"), text("70.25 USD"), None, text("21.00 USD"), text("20.50 USD")]);
+    let history = aws.check_spot_prices("p5.48xlarge", "us-east-1").await.unwrap().prices;
+    let listed: Vec<String> = history
+        .iter()
+        .filter(|price| price.zone.as_str() == "use1-az1")
+        .map(|price| price.price.0.to_string())
+        .collect();
+    // One point for each tick since the world began; what is not known is left out.
+    assert_eq!(listed, ["20.50 USD", "70.25 USD", "21.00 USD", "20.50 USD", "70.25 USD"]);
+    assert!(
+        offer(&world, "sim-aws", "use1-az2", OfferKind::Spot).await.price.is_some(),
+        "others walk as before"
+    );
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hpcd::clock::{Pace, wall_now};
 use hpcd::world::{World, WorldOptions};
 
 fn file(dir: &tempfile::TempDir, text: &str) -> PathBuf {
@@ -9,6 +10,11 @@ fn file(dir: &tempfile::TempDir, text: &str) -> PathBuf {
     std::fs::write(&path, text).unwrap();
     path
 }
+
+const LAB: &str = "region: berlin-1\n\
+        types:\n  dgx-h100:\n    gpus: { model: h100, count: 8, memory_each: 80 GiB }\n    cpu: 192\n    memory: 2 TiB\n    \
+        price: 20.00 USD\n\
+        machines:\n  - { name: dgx-01, type: dgx-h100, zone: rack-a }\n";
 
 async fn ids(text: &str) -> Result<Vec<String>, hpc_error::HpcError> {
     let dir = tempfile::tempdir().unwrap();
@@ -49,11 +55,7 @@ async fn a_file_that_cannot_be_meant_is_refused_with_its_place() {
 #[tokio::test]
 async fn machines_of_ones_own_are_leased_and_released() {
     let dir = tempfile::tempdir().unwrap();
-    let inventory = "region: berlin-1\n\
-        types:\n  dgx-h100:\n    gpus: { model: h100, count: 8, memory_each: 80 GiB }\n    cpu: 192\n    memory: 2 TiB\n    \
-        price: 20.00 USD\n\
-        machines:\n  - { name: dgx-01, type: dgx-h100, zone: rack-a }\n";
-    std::fs::write(dir.path().join("lab.yaml"), inventory).unwrap();
+    std::fs::write(dir.path().join("lab.yaml"), LAB).unwrap();
     let providers = file(&dir, "providers: [{ static: { id: lab, inventory: lab.yaml } }]\n");
     let data = dir.path().join("data");
     let options = || WorldOptions { providers: Some(providers.clone()), ..crate::options(Some(&data)) };
@@ -74,6 +76,24 @@ async fn machines_of_ones_own_are_leased_and_released() {
     assert!(none.plan.attempts.is_empty(), "the one machine is taken");
     world.broker.release(&you, &lease.id).await.unwrap();
     crate::lease(&world, &you).await;
+}
+
+#[tokio::test]
+async fn time_passes_faster_for_simulated_clouds_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("lab.yaml"), LAB).unwrap();
+    let own = file(&dir, "providers: [{ simulated: {} }, { static: { id: lab, inventory: lab.yaml } }]\n");
+    let at = |providers| WorldOptions { providers, pace: Pace::Times(10_000), ..crate::options(None) };
+    let error = World::open(at(Some(own))).await.map(drop).unwrap_err();
+    assert!(error.to_string().contains("`lab`"), "{error}");
+    let world = World::open(at(None)).await.unwrap();
+    // In this order what passed there is at least ten thousand times what is measured here.
+    let (before, from) = (world.now(), wall_now());
+    let lease = crate::lease(&world, &crate::person(&world, "you")).await;
+    let wall = wall_now().duration_since(from);
+    let passed = world.now().duration_since(before);
+    assert!(passed.as_secs() >= wall.as_secs() * 10_000 && passed.as_secs() > 0, "{passed:?} in {wall:?}");
+    assert!(lease.simulated);
 }
 
 #[tokio::test]
