@@ -86,7 +86,7 @@ fn cells(entry: &Entry) -> [String; 9] {
         entry.key.zone.as_ref().map_or("-".to_owned(), ZoneId::to_string),
         entry.accelerators.map_or("-".to_owned(), |have| have.count.to_string()),
         entry.accelerators.map_or("-".to_owned(), |have| have.model.to_string()),
-        if milli % 1_000 == 0 { (milli / 1_000).to_string() } else { format!("{milli}m") },
+        if milli.is_multiple_of(1_000) { (milli / 1_000).to_string() } else { format!("{milli}m") },
         entry.memory.to_string(),
         price(entry.on_demand),
         price(entry.spot),
