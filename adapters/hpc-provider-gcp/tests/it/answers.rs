@@ -108,12 +108,13 @@ async fn unknown_codes_are_counted_and_their_number_is_bounded() {
 #[tokio::test]
 async fn an_answer_cut_anywhere_is_never_taken_for_a_whole_one() {
     let rig = StubRig::start(None).await;
+    let offer = rig.spec(1, 1).await.offer;
     let mut number = 0;
     // The whole body of the list is shorter than this; a cut behind its end cuts nothing.
     for cut in (0..2_400).step_by(79) {
         for fault in [Fault::CutTo(cut), Fault::BreakAt(cut)] {
             number += 1;
-            let spec = rig.spec(number, 2).await;
+            let spec = spec(offer.clone(), number, 2, rig.now());
             for action in ["instances.bulkInsert", "zoneOperations.get"] {
                 rig.stub.cloud().fail_next(action, fault.clone());
             }

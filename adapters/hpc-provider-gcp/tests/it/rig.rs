@@ -40,6 +40,8 @@ pub fn config(url: &str) -> GcpConfig {
     GcpConfig {
         endpoint: Some(url.to_owned()),
         credentials: Credentials::Anonymous,
+        // Whoever tests a limit sets a short one; this machine may be busy.
+        call_timeout: Duration::from_mins(2),
         consistency_ms: 10_000,
         clock_skew_ms: 0,
         page_entries: 5,
