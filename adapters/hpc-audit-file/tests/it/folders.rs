@@ -272,9 +272,11 @@ async fn heads_stay_true_when_the_log_is_opened_again() {
         assert_eq!(log.head().await.unwrap().checkpoint().size, round * 300);
         for step in 0..3 {
             append(&log, round * 300 + step * 100, round * 300 + step * 100 + 100).await;
-            let before = files(dir.path());
+            // The next file of the tail is prepared whenever it is due.
+            let published = || files(dir.path()).into_iter().filter(|file| !file.starts_with("tail/"));
+            let before: Vec<String> = published().collect();
             heads.push(log.head().await.unwrap().checkpoint().clone());
-            assert_eq!(files(dir.path()), before, "a head writes nothing");
+            assert!(published().eq(before), "a head writes nothing");
         }
         if round == 2 {
             log.close().await.unwrap();
