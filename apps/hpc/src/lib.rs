@@ -23,6 +23,7 @@ mod args;
 mod clock;
 mod command;
 pub mod context;
+mod focus;
 mod output;
 pub mod policy_keys;
 mod remembered;

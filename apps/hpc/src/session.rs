@@ -62,6 +62,7 @@ clients! {
     requests, request_service_client, RequestServiceClient;
     leases, lease_service_client, LeaseServiceClient;
     costs, cost_service_client, CostServiceClient;
+    budgets, budget_service_client, BudgetServiceClient;
     audit, audit_service_client, AuditServiceClient;
     policy, policy_service_client, PolicyServiceClient;
     nodes, node_service_client, NodeServiceClient;

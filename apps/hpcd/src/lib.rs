@@ -26,6 +26,7 @@ pub mod tiles;
 pub mod witness;
 pub mod world;
 
+mod budget_metrics;
 mod idle;
 mod metrics;
 mod services;

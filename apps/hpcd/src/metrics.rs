@@ -5,6 +5,7 @@ use hpc_broker::{LeaseState, ShadowReport};
 use hpc_error::{HpcError, codes};
 use hpc_tracing::metrics::{Counter, Gauge, GaugeFamily, Label, MetricsError, registry};
 
+use crate::budget_metrics::BudgetMetrics;
 use crate::clock::wall_now;
 use crate::cosigning::Cosigning;
 use crate::world::World;
@@ -25,6 +26,7 @@ pub(crate) struct Metrics {
     policy_failures: Counter,
     policy_candidate: GaugeFamily,
     refusals_suppressed: Counter,
+    budgets: BudgetMetrics,
 }
 
 /// How a candidate's answer compares with the one that was given.
@@ -42,6 +44,7 @@ impl Metrics {
                 .map_err(|error: MetricsError| HpcError::coded(&codes::INT_BUG, error.to_string()))
         };
         Ok(Self {
+            budgets: BudgetMetrics::registered()?,
             active: gauge("hpc_leases_active", "Leases that are active")?,
             releasing: gauge("hpc_leases_releasing", "Leases that are being ended")?,
             instances: gauge("hpc_simulated_instances", "Instances that exist in the simulated clouds")?,
@@ -100,6 +103,7 @@ impl Metrics {
         self.audit.set(number(usize::try_from(world.audit.size()).unwrap_or(usize::MAX)));
         self.trouble.set(if world.trouble().is_some() { 1.0 } else { 0.0 });
         self.observe_policies(world);
+        self.budgets.observe(&world.broker);
         let lasts = world.identity.lasts_s(wall_now()).await?;
         let seconds =
             |name: &str| lasts.get(name).map_or(0.0, |left| number(usize::try_from(*left).unwrap_or(0)));

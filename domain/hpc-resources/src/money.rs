@@ -144,6 +144,32 @@ impl Money {
         if self.nanos.rem_euclid(1_000) == 0 { whole } else { whole + 1 }
     }
 
+    /// The amount in hundredths of a unit, rounded half to even: for the sum of a bill, once, and never for its lines.
+    ///
+    /// # Example
+    /// ```
+    /// use hpc_resources::Money;
+    ///
+    /// let cents = |text: &str| text.parse::<Money>().map(|amount| amount.cents_half_even().to_string());
+    /// assert_eq!(cents("1.005 USD")?, "1.00 USD");
+    /// assert_eq!(cents("1.015 USD")?, "1.02 USD");
+    /// assert_eq!(cents("-1.0051 USD")?, "-1.01 USD");
+    /// # Ok::<(), hpc_resources::MoneyError>(())
+    /// ```
+    #[must_use]
+    pub const fn cents_half_even(self) -> Self {
+        const CENT: i64 = NANOS_PER_UNIT / 100;
+        let (cents, rest) = (self.nanos.div_euclid(CENT), self.nanos.rem_euclid(CENT));
+        let up = rest > CENT / 2 || (rest == CENT / 2 && cents % 2 != 0);
+        // At the ends of the range there is no whole cent further out: the nearer one within it is taken.
+        let cents = if up { cents + 1 } else { cents };
+        let nanos = match cents.checked_mul(CENT) {
+            Some(nanos) => nanos,
+            None => self.nanos - self.nanos % CENT,
+        };
+        Self { nanos, currency: self.currency }
+    }
+
     /// Whether the amount is below zero.
     #[must_use]
     pub const fn is_negative(self) -> bool {

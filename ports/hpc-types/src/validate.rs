@@ -19,6 +19,10 @@ pub const PAGE_SIZE_MAX: u32 = 1000;
 pub const QUERY_BYTES_MAX: usize = 512;
 /// Longest justification of an approval.
 pub const JUSTIFICATION_BYTES_MAX: usize = 1024;
+/// Longest amount of money in text, in bytes.
+pub const AMOUNT_BYTES_MAX: usize = 64;
+/// Most limits named in one change.
+pub const WINDOWS_MAX: usize = 3;
 /// Longest join token.
 pub const TOKEN_BYTES_MAX: usize = 256;
 /// Largest certificate signing request.
@@ -318,6 +322,47 @@ impl Validate for v1::ShowCostRequest {
     fn violations(&self) -> Vec<Violation> {
         let mut check = Check::default();
         check.optional_id("lease_id", &self.lease_id);
+        check.finish()
+    }
+}
+
+impl Validate for v1::ListChargesRequest {
+    fn violations(&self) -> Vec<Violation> {
+        let mut check = Check::default();
+        for (field, text) in [("payer", &self.payer), ("provider", &self.provider), ("label", &self.label)] {
+            check.length(field, text.len(), 0, QUERY_BYTES_MAX);
+        }
+        check.optional_id("lease_id", &self.lease_id);
+        let from = check.optional_time("from", self.from.as_ref());
+        let to = check.optional_time("to", self.to.as_ref());
+        if let (Some(from), Some(to)) = (from, to)
+            && from > to
+        {
+            check.broken("to", "must not lie before `from`");
+        }
+        check.finish()
+    }
+}
+
+impl Validate for v1::ListBudgetsRequest {
+    fn violations(&self) -> Vec<Violation> {
+        let mut check = Check::default();
+        check.length("payer", self.payer.len(), 0, QUERY_BYTES_MAX);
+        check.finish()
+    }
+}
+
+impl Validate for v1::SetBudgetRequest {
+    fn violations(&self) -> Vec<Violation> {
+        let mut check = Check::default();
+        check.length("payer", self.payer.len(), 1, QUERY_BYTES_MAX);
+        for (field, text) in [("total", &self.total), ("hourly", &self.hourly), ("monthly", &self.monthly)] {
+            check.length(field, text.len(), 0, AMOUNT_BYTES_MAX);
+        }
+        if self.remove.len() > WINDOWS_MAX || self.remove.iter().any(|window| window.len() > AMOUNT_BYTES_MAX)
+        {
+            check.broken("remove", format!("must name at most {WINDOWS_MAX} limits"));
+        }
         check.finish()
     }
 }

@@ -11,6 +11,7 @@
 
 mod approval;
 mod budgets;
+mod charges;
 mod crash;
 mod first_boot;
 mod journey;

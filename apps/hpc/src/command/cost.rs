@@ -1,4 +1,4 @@
-//! `hpc cost show`.
+//! `hpc cost`: show, list, export.
 
 use hpc_broker::Cost as CostRecord;
 use hpc_error::HpcError;
@@ -6,7 +6,7 @@ use hpc_resources::LeaseId;
 use hpc_types::control::v1;
 
 use crate::args::{Cost, Global};
-use crate::command::checked_id;
+use crate::command::{checked_id, cost_charges};
 use crate::output::Screen;
 use crate::render::cost::{Overview, one, overview};
 use crate::session::{Session, Surroundings, failure, read};
@@ -17,7 +17,13 @@ pub(super) async fn run(
     around: &Surroundings,
     screen: &mut Screen<'_>,
 ) -> Result<u8, HpcError> {
-    let Cost::Show { lease } = command;
+    let lease = match command {
+        Cost::Show { lease } => lease,
+        Cost::List(charges) => return cost_charges::list(&charges, global, around, screen).await,
+        Cost::Export { charges, bill, out } => {
+            return cost_charges::export(&charges, bill, out.as_deref(), global, around, screen).await;
+        }
+    };
     let lease = lease.map(|lease| checked_id(LeaseId::parse(lease))).transpose()?;
     let session = Session::open(around, global).await?;
     let message =

@@ -5,8 +5,10 @@ mod audit;
 mod audit_checkpoint;
 mod audit_export;
 mod audit_verify;
+mod budget;
 mod contexts;
 mod cost;
+mod cost_charges;
 mod doctor;
 mod lease;
 mod node;
@@ -84,6 +86,7 @@ async fn dispatch(
         Command::Approval(command) => approval::run(command, global, around, screen).await,
         Command::Lease(command) => lease::run(command, global, around, screen).await,
         Command::Cost(command) => cost::run(command, global, around, screen).await,
+        Command::Budget(command) => budget::run(command, global, around, screen).await,
         Command::Audit(command) => audit::run(command, global, around, screen).await,
         Command::Policy(command) => policy::run(command, global, around, screen).await,
         Command::Node(command) => node::run(command, global, around, screen).await,

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod budget;
+pub(crate) mod charges;
 pub(crate) mod cost;
 pub(crate) mod lease;
 pub(crate) mod lint;

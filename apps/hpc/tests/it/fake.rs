@@ -177,6 +177,7 @@ impl Daemon {
                 .add_service(rpc::request_service_server::RequestServiceServer::new(api.clone()))
                 .add_service(rpc::lease_service_server::LeaseServiceServer::new(api.clone()))
                 .add_service(rpc::cost_service_server::CostServiceServer::new(api.clone()))
+                .add_service(rpc::budget_service_server::BudgetServiceServer::new(api.clone()))
                 .add_service(rpc::audit_service_server::AuditServiceServer::new(api.clone()))
                 .add_service(rpc::policy_service_server::PolicyServiceServer::new(api.clone()))
                 .add_service(rpc::node_service_server::NodeServiceServer::new(api.clone()))
@@ -343,6 +344,25 @@ impl rpc::lease_service_server::LeaseService for Api {
 impl rpc::cost_service_server::CostService for Api {
     async fn show(&self, request: Request<v1::ShowCostRequest>) -> Result<Response<Document>, Status> {
         self.one("cost", &request)
+    }
+    type ChargesStream = Documents;
+
+    async fn charges(&self, request: Request<v1::ListChargesRequest>) -> Result<Response<Documents>, Status> {
+        let charges = self.many("charges", &request)?;
+        Ok(Response::new(Box::pin(tokio_stream::iter(charges.into_iter().map(Ok)))))
+    }
+}
+
+#[tonic::async_trait]
+impl rpc::budget_service_server::BudgetService for Api {
+    async fn list(&self, request: Request<v1::ListBudgetsRequest>) -> Result<Response<Document>, Status> {
+        self.one("budgets", &request)
+    }
+    async fn set(
+        &self,
+        request: Request<v1::SetBudgetRequest>,
+    ) -> Result<Response<v1::RecordedDocument>, Status> {
+        self.recorded("set_budget", &request)
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod audit;
 mod audit_memory;
+mod budgets;
 mod bundles;
 mod contexts;
 mod doctor;

@@ -1,19 +1,27 @@
 //! Costs: of one lease, or of everything the caller may see.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
 
-use hpc_broker::{LeaseRecord, PAGE_MAX, budget_resource};
+use hpc_broker::{Broker, Caller, ChargeFilter, LeaseRecord, PAGE_MAX, budget_resource, label_filter};
 use hpc_error::{HpcError, codes};
-use hpc_resources::{BudgetStanding, LeaseId};
+use hpc_policy::Resource;
+use hpc_resources::{BudgetStanding, LeaseId, Payer, ProviderId};
 use hpc_rpc::grpc::control::v1::cost_service_server::CostService;
 use hpc_types::control::v1;
 use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Api, document, id, status};
 
 /// Most leases in one cost overview: all that are open come first, then the newest of the others.
 const LEASES_MAX: usize = 1_000;
+/// Charges that wait for a slow reader.
+const CHARGES_WAITING_MAX: usize = 16;
 /// Most pages of the list of leases read for one overview.
 const PAGES_MAX: usize = 100;
 
@@ -43,6 +51,81 @@ impl CostService for Api {
         let overview = Overview { leases, budgets, complete };
         Ok(Response::new(document("hpc.cost-overview/v2", &overview)?))
     }
+
+    type ChargesStream = Charges;
+
+    async fn charges(&self, request: Request<v1::ListChargesRequest>) -> Result<Response<Charges>, Status> {
+        let (caller, message) = self.open(request)?;
+        let filter = filter(message)?;
+        let (sender, receiver) = mpsc::channel(CHARGES_WAITING_MAX);
+        let broker = Arc::clone(self.broker());
+        // Ends when the caller hangs up: the next charge cannot be sent.
+        tokio::spawn(async move {
+            if let Err(error) = send_charges(&broker, &caller, &filter, &sender).await {
+                drop(sender.send(Err(error)).await);
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+type Charges = Pin<Box<dyn Stream<Item = Result<v1::Document, Status>> + Send>>;
+
+/// Sends page after page, so that no more than one is in memory. What the caller may not see is left out.
+async fn send_charges(
+    broker: &Broker,
+    caller: &Caller,
+    filter: &ChargeFilter,
+    sender: &mpsc::Sender<Result<v1::Document, Status>>,
+) -> Result<(), Status> {
+    let may_see = |lease: &LeaseRecord| {
+        let resource = Resource::new("lease", format!("lease/{}", lease.id))
+            .with_attribute("owner", lease.principal.as_str())
+            .with_attribute("own", lease.principal == caller.name)
+            .with_attribute("team", lease.team.as_str());
+        broker.may(caller, resource, "cost.read").is_ok()
+    };
+    let orphans = Resource::new("lease", "lease/orphans").with_attribute("own", false);
+    let sees_orphans = filter.lease.is_none() && broker.may(caller, orphans, "cost.read").is_ok();
+    for of_orphans in [false, true] {
+        let mut after: Option<String> = None;
+        loop {
+            let page = match of_orphans {
+                false => broker.charges(filter, after.as_deref(), &may_see).await,
+                true if sees_orphans => broker.orphan_charges(filter, after.as_deref()).await,
+                true => break,
+            };
+            let page = page.map_err(status)?;
+            for charge in &page.items {
+                if sender.send(Ok(document("hpc.charge/v1", charge)?)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn filter(message: v1::ListChargesRequest) -> Result<ChargeFilter, Status> {
+    let time = |at: Option<&prost_types::Timestamp>| {
+        let bad = |error: hpc_types::time::TimeError| {
+            status(HpcError::coded(&codes::USG_OUT_OF_RANGE, error.to_string()))
+        };
+        at.map(hpc_types::time::from_proto).transpose().map_err(bad)
+    };
+    let some = |text: String| (!text.is_empty()).then_some(text);
+    Ok(ChargeFilter {
+        from: time(message.from.as_ref())?,
+        to: time(message.to.as_ref())?,
+        payer: some(message.payer).map(|payer| id(payer.parse::<Payer>())).transpose()?,
+        lease: some(message.lease_id).map(|lease| id(LeaseId::parse(lease))).transpose()?,
+        provider: some(message.provider).map(|provider| id(ProviderId::parse(provider))).transpose()?,
+        label: some(message.label).map(|label| label_filter(&label)).transpose().map_err(status)?,
+    })
 }
 
 impl Api {

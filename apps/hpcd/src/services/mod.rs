@@ -2,6 +2,7 @@
 //! exactly what `hpc -o json` prints.
 
 mod audit;
+mod budget;
 mod cost;
 mod lease;
 mod node;
@@ -48,6 +49,7 @@ impl Api {
             .add_service(rpc::request_service_server::RequestServiceServer::new(self.clone()))
             .add_service(rpc::lease_service_server::LeaseServiceServer::new(self.clone()))
             .add_service(rpc::cost_service_server::CostServiceServer::new(self.clone()))
+            .add_service(rpc::budget_service_server::BudgetServiceServer::new(self.clone()))
             .add_service(rpc::audit_service_server::AuditServiceServer::new(self.clone()))
             .add_service(rpc::policy_service_server::PolicyServiceServer::new(self.clone()))
             .add_service(rpc::node_service_server::NodeServiceServer::new(self.clone()))

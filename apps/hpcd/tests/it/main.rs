@@ -10,6 +10,7 @@
 )]
 
 mod authzen;
+mod budgets;
 mod changes;
 mod client;
 mod cosigning;

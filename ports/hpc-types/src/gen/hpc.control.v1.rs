@@ -182,6 +182,54 @@ pub struct ShowCostRequest {
     #[prost(string, tag = "1")]
     pub lease_id: ::prost::alloc::string::String,
 }
+/// Asks for charges. Empty fields match everything.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListChargesRequest {
+    /// Charges whose period begins at or after this time.
+    #[prost(message, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Charges whose period begins before this time.
+    #[prost(message, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+    /// Only what this payer pays for: `team:ml`, `user:alice`, `agent:bot`.
+    #[prost(string, tag = "3")]
+    pub payer: ::prost::alloc::string::String,
+    /// Only this lease.
+    #[prost(string, tag = "4")]
+    pub lease_id: ::prost::alloc::string::String,
+    /// Only this provider.
+    #[prost(string, tag = "5")]
+    pub provider: ::prost::alloc::string::String,
+    /// Only requests with this label: `project=llm`.
+    #[prost(string, tag = "6")]
+    pub label: ::prost::alloc::string::String,
+}
+/// Asks for budgets.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListBudgetsRequest {
+    /// Only of this payer, empty for all.
+    #[prost(string, tag = "1")]
+    pub payer: ::prost::alloc::string::String,
+}
+/// Changes the limits of one payer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetBudgetRequest {
+    /// Whose: `team:ml`, `user:alice`, `agent:bot`, `service:ci`.
+    #[prost(string, tag = "1")]
+    pub payer: ::prost::alloc::string::String,
+    /// The most that may be spent in all, `1000.00 USD`; empty leaves that limit as it is.
+    #[prost(string, tag = "2")]
+    pub total: ::prost::alloc::string::String,
+    /// The most that everything together may cost per hour.
+    #[prost(string, tag = "3")]
+    pub hourly: ::prost::alloc::string::String,
+    /// The most that may be spent in one calendar month, UTC.
+    #[prost(string, tag = "4")]
+    pub monthly: ::prost::alloc::string::String,
+    /// Limits to remove: `total`, `hourly`, `monthly`.
+    #[prost(string, repeated, tag = "5")]
+    pub remove: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// Searches the audit log. Empty fields match everything.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SearchRequest {

@@ -71,6 +71,29 @@ fn requests_are_checked() {
 }
 
 #[test]
+fn budgets_and_charges_are_checked() {
+    use hpc_types::control::v1::{ListBudgetsRequest, ListChargesRequest, SetBudgetRequest};
+    let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    assert_eq!(broken(&ListChargesRequest::default()), [""; 0]);
+    let long = || "x".repeat(600);
+    let all = ListChargesRequest {
+        from: at(2),
+        to: at(1),
+        payer: long(),
+        lease_id: " ".into(),
+        provider: long(),
+        label: long(),
+    };
+    assert_eq!(broken(&all), ["payer", "provider", "label", "lease_id", "to"]);
+    assert_eq!(broken(&ListBudgetsRequest { payer: long() }), ["payer"]);
+    let set = SetBudgetRequest { payer: "team:ml".into(), total: "1.00 USD".into(), ..Default::default() };
+    assert_eq!(broken(&set), [""; 0]);
+    assert_eq!(broken(&SetBudgetRequest::default()), ["payer"]);
+    let windows = vec!["total".to_owned(); 4];
+    assert_eq!(broken(&SetBudgetRequest { hourly: long(), remove: windows, ..set }), ["hourly", "remove"]);
+}
+
+#[test]
 fn searches_and_proofs_are_checked() {
     let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
     assert_eq!(broken(&SearchRequest::default()), [""; 0]);
@@ -137,6 +160,7 @@ fn the_descriptors_name_every_service() {
             "RequestService",
             "LeaseService",
             "CostService",
+            "BudgetService",
             "AuditService",
             "PolicyService",
             "NodeService",

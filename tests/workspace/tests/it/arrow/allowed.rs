@@ -106,6 +106,9 @@ pub const VENDORS: &[(&str, &[&str])] = &[
     ("aws-sdk-ec2", &["hpc-provider-aws"]),
     ("aws-sdk-pricing", &["hpc-provider-aws"]),
     ("aws-sdk-servicequotas", &["hpc-provider-aws"]),
+    ("google-cloud-auth", &["hpc-provider-gcp"]),
+    ("google-cloud-compute-v1", &["hpc-provider-gcp"]),
+    ("google-cloud-gax", &["hpc-provider-gcp"]),
     // hpcd asks witnesses of other organisations.
     ("reqwest", &["hpc-tsdb-influxdb", "hpcd"]),
     ("rmcp", &["hpc-mcp"]),
@@ -156,4 +159,4 @@ pub const BANNED: &[&str] = &[
 /// Crates that nothing may bring into the default tree, from however far: there is one TLS stack, on aws-lc-rs, and no
 /// cloud's SDK is built unless it is asked for.
 pub const BANNED_FROM_TREE: &[&str] =
-    &["openssl-sys", "openssl", "native-tls", "ring", "aws-sdk-ec2", "aws-config"];
+    &["openssl-sys", "openssl", "native-tls", "ring", "aws-sdk-ec2", "aws-config", "google-cloud-compute-v1"];
