@@ -120,6 +120,12 @@ pub(crate) enum Command {
         before_help = "Examples:\n  hpc policy check policies/\n  hpc policy lint policies/\n  hpc policy diff policies/ candidate/"
     )]
     Policy(Policy),
+    /// Price lists: what they say, and what in them cannot be meant
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc catalog check prices.csv\n  hpc catalog show prices.csv --type p5.48xlarge"
+    )]
+    Catalog(Catalog),
     /// Let nodes in
     #[command(
         subcommand,
@@ -872,4 +878,45 @@ fn timeout(text: &str) -> Result<Duration, String> {
         Ok(seconds @ 1..=SECONDS_MAX) => Ok(Duration::from_secs(seconds)),
         _ => Err(advice()),
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Catalog {
+    /// Every row of a price list that cannot be meant, by line and reason; exit code 1 if there is one
+    #[command(before_help = "Examples:\n  hpc catalog check prices.csv\n  \
+        hpc catalog check ec2-types.csv --region us-east-1 -o json")]
+    Check {
+        #[command(flatten)]
+        list: PriceList,
+    },
+    /// What a price list says, as far as it can be used
+    #[command(before_help = "Examples:\n  hpc catalog show prices.csv\n  \
+        hpc catalog show prices.csv --type p5.48xlarge")]
+    Show {
+        #[command(flatten)]
+        list: PriceList,
+        /// This machine type alone
+        #[arg(long = "type", value_name = "TYPE")]
+        instance_type: Option<String>,
+    },
+}
+
+/// A price list, and what it does not say itself.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PriceList {
+    /// A CSV file with the columns of SkyPilot, gpuhunt or EC2's types
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Whose machines they are
+    #[arg(long, value_name = "ID", default_value = "catalog")]
+    pub(crate) provider: String,
+    /// The region of a list without that column
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// What its prices are in
+    #[arg(long, value_name = "CODE", default_value = "USD")]
+    pub(crate) currency: String,
+    /// Its names of zones are the same for everybody, as on GCP; otherwise zones are left open
+    #[arg(long)]
+    pub(crate) global_zones: bool,
 }

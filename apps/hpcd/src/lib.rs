@@ -29,6 +29,7 @@ pub mod world;
 mod budget_metrics;
 mod idle;
 mod metrics;
+mod provider_calls;
 mod services;
 mod telemetry;
 mod trouble;

@@ -6,6 +6,7 @@ mod audit_checkpoint;
 mod audit_export;
 mod audit_verify;
 mod budget;
+mod catalog;
 mod contexts;
 mod cost;
 mod cost_charges;
@@ -90,6 +91,7 @@ async fn dispatch(
         Command::Budget(command) => budget::run(command, global, around, screen).await,
         Command::Audit(command) => audit::run(command, global, around, screen).await,
         Command::Policy(command) => policy::run(command, global, around, screen).await,
+        Command::Catalog(command) => catalog::run(command, (around.now)(), screen),
         Command::Node(command) => node::run(command, global, around, screen).await,
         Command::Context(command) => contexts::run(command, global, around, screen),
         Command::Doctor => doctor::run(global, around, screen).await,
