@@ -154,11 +154,37 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send,
 {
-    spread(items, at_once, None, Ok, work).await
+    let shared = Arc::new((Mutex::new(items.into_iter()), work));
+    let start = Instant::now();
+    let tasks: Vec<_> = (0..at_once.max(1))
+        .map(|_| {
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move {
+                let (items, work) = &*shared;
+                let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let (mut answers, mut samples) = (Vec::new(), Samples::default());
+                while let Some(item) = next() {
+                    let begun = Instant::now();
+                    answers.push(work(item).await?);
+                    samples.push(begun.elapsed());
+                }
+                Result::Ok((answers, samples))
+            })
+        })
+        .collect();
+    let (mut answers, mut samples) = (Vec::new(), Samples::default());
+    for task in tasks {
+        let (more, took) = task.await??;
+        answers.extend(more);
+        samples.extend(took);
+    }
+    Ok((answers, samples, start.elapsed()))
 }
 
 /// Gives `work` one item every `every`, at most `at_once` at a time, and measures each from the moment it was due: a
 /// slow answer makes the ones behind it late as well. `make` makes the items of 0 to `count`, each before it is due.
+///
+/// A thread of its own keeps the time: a timer of the runtime would be late by up to a millisecond.
 ///
 /// # Errors
 /// The first failure.
@@ -174,54 +200,30 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send,
 {
-    spread((0..count).collect(), at_once, Some(every), make, work).await
-}
-
-/// With a pace an item begins when it is due, without one when there is room.
-async fn spread<N, I, T, F>(
-    items: Vec<N>,
-    at_once: usize,
-    pace: Option<Duration>,
-    make: impl Fn(N) -> Result<I> + Send + Sync + 'static,
-    work: impl Fn(I) -> F + Send + Sync + 'static,
-) -> Result<(Vec<T>, Samples, Duration)>
-where
-    N: Send + 'static,
-    I: Send + 'static,
-    T: Send + 'static,
-    F: Future<Output = Result<T>> + Send,
-{
-    let shared = Arc::new((Mutex::new(items.into_iter().zip(0_u32..)), make, work));
+    let runtime = tokio::runtime::Handle::current();
+    let (work, room) = (Arc::new(work), Arc::new(tokio::sync::Semaphore::new(at_once)));
     let start = Instant::now();
-    let tasks: Vec<_> = (0..at_once.max(1))
-        .map(|_| {
-            let shared = Arc::clone(&shared);
-            tokio::spawn(async move {
-                let (items, make, work) = &*shared;
-                let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let (mut answers, mut samples) = (Vec::new(), Samples::default());
-                while let Some((item, number)) = next() {
-                    let item = make(item)?;
-                    let begun = match pace {
-                        Some(every) => {
-                            let due = start + every * number;
-                            tokio::time::sleep_until(due.into()).await;
-                            due
-                        }
-                        None => Instant::now(),
-                    };
-                    answers.push(work(item).await?);
-                    samples.push(begun.elapsed());
-                }
-                Result::Ok((answers, samples))
-            })
-        })
-        .collect();
-    let (mut answers, mut samples) = (Vec::new(), Samples::default());
-    for task in tasks {
-        let (more, took) = task.await??;
-        answers.extend(more);
-        samples.extend(took);
+    let pacer = std::thread::spawn(move || {
+        let mut calls = Vec::with_capacity(count);
+        for (number, place) in (0..count).zip(0_u32..) {
+            let item = make(number)?;
+            let due = start + every * place;
+            #[expect(clippy::disallowed_methods, reason = "what is waited for is that time passes")]
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            let (work, room) = (Arc::clone(&work), Arc::clone(&room));
+            calls.push(runtime.spawn(async move {
+                let _room = room.acquire().await?;
+                Result::Ok((work(item).await?, due.elapsed()))
+            }));
+        }
+        Result::Ok(calls)
+    });
+    let calls = tokio::task::spawn_blocking(|| pacer.join()).await?.map_err(|_| "the pacer panicked")??;
+    let (mut answers, mut samples) = (Vec::with_capacity(count), Samples::default());
+    for call in calls {
+        let (answer, took) = call.await??;
+        answers.push(answer);
+        samples.push(took);
     }
     Ok((answers, samples, start.elapsed()))
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, mpsc as blocking};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use hpc_audit::{AuditError, Entry, Hash, SignedCheckpoint};
 use hpc_crypto::merkle::NodeId;
@@ -20,6 +21,9 @@ use crate::shared::{Batch, Pending, Shared, WIDTH};
 
 /// Full tiles are written and made durable as soon as there are so many entries more.
 const TILES_ENTRIES: usize = 4 * WIDTH as usize;
+
+/// Between the beginnings of two groups, when more than one caller waits.
+const GROUPS_APART: Duration = Duration::from_millis(1);
 
 /// Where appends wait for the publisher. Small in the tests of this package, so that they get there.
 pub(crate) const TAIL_MAX: u64 = if cfg!(test) { 4 << 20 } else { TAIL_BYTES_MAX };
@@ -62,6 +66,26 @@ pub(crate) struct Writer {
     pub(crate) lock: Locked,
 }
 
+/// Keeps many small groups from becoming as many writes: while several calls come at a time, a group begins at the
+/// earliest so long after the one before it. A caller who is alone never waits.
+#[derive(Default)]
+struct Pace {
+    last: Option<Instant>,
+}
+
+impl Pace {
+    fn begins(&mut self, calls: usize) {
+        self.last = (calls > 1).then(Instant::now);
+    }
+
+    fn wait(&self) {
+        if let Some(last) = self.last {
+            #[expect(clippy::disallowed_methods, reason = "what is waited for is that time passes")]
+            std::thread::sleep(GROUPS_APART.saturating_sub(last.elapsed()));
+        }
+    }
+}
+
 struct Waiting {
     entries: Vec<Encoded>,
     reply: Reply<Vec<Placed>>,
@@ -70,9 +94,11 @@ struct Waiting {
 impl Writer {
     pub(crate) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut held = None;
+        let mut pace = Pace::default();
         while let Some(command) = held.take().or_else(|| commands.blocking_recv()) {
             match command {
                 Command::Append { entries, reply } => {
+                    pace.wait();
                     let mut bytes = size_of(&entries);
                     let mut group = vec![Waiting { entries, reply }];
                     while bytes < GROUP_BYTES_MAX {
@@ -88,6 +114,7 @@ impl Writer {
                             Err(_) => break,
                         }
                     }
+                    pace.begins(group.len());
                     self.commit(group);
                 }
                 Command::Checkpoint { reply } => self.ask(Task::Checkpoint { reply }),

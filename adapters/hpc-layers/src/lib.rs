@@ -2,7 +2,7 @@
 //!
 //! A backend makes one attempt and says exactly what became of it; what to do about slow and failing calls is decided
 //! here, once for all backends. [`Deadline`] ends a call that takes too long and says what is then known; [`Retrying`]
-//! repeats a call where that cannot do harm.
+//! repeats a call where that cannot do harm. [`Paced`] makes calls wait for their turn, and [`Metered`] tells somebody of each.
 //!
 //! Never repeats a create without its token, and never reports "nothing happened" when nobody can know.
 //!
@@ -19,7 +19,11 @@
 //! ```
 
 mod deadline;
+mod metered;
+mod paced;
 mod retrying;
 
 pub use deadline::{Deadline, Limits};
+pub use metered::{Failure, Meter, Metered, Verb};
+pub use paced::{Pace, Paced, Paces};
 pub use retrying::{ATTEMPTS_MAX, RetryPolicy, Retrying};

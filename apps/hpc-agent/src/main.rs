@@ -149,6 +149,7 @@ async fn stream(
     every: Duration,
 ) -> Result<(), HpcError> {
     let mut stream = Stream::open(joined).await?;
+    let mut draining = false;
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -156,10 +157,16 @@ async fn stream(
         let batch = collector.collect(now());
         let measurements = u64::try_from(batch.gpu.len() + batch.host.len()).unwrap_or(u64::MAX);
         match stream.send(&batch).await {
-            Ok(ack) if ack.rejected_count > 0 => {
-                eprintln!("{} measurements refused: {}", ack.rejected_count, ack.reason)
+            Ok(ack) => {
+                if ack.rejected_count > 0 {
+                    eprintln!("{} measurements refused: {}", ack.rejected_count, ack.reason);
+                }
+                let until = ack.drain_until.as_ref().and_then(|at| hpc_types::time::from_proto(at).ok());
+                if let Some(until) = until.filter(|_| !draining) {
+                    eprintln!("the lease drains: take no new work, it ends at {until}");
+                }
+                draining = until.is_some();
             }
-            Ok(_) => {}
             Err(error) => {
                 collector.count_dropped(measurements);
                 return Err(error);

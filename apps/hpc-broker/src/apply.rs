@@ -171,6 +171,8 @@ impl Broker {
             end_reason: None,
             cost: None,
             idle_release_s: plan.idle_release_s,
+            drain: None,
+            renewals: Vec::new(),
             failures: Vec::new(),
             simulated: plan.plan.simulated,
         };

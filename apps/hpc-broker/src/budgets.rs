@@ -75,7 +75,7 @@ impl LeaseRecord {
     fn burns(&self) -> Money {
         let nothing = Money::from_nanos(0, self.hold.currency());
         match self.state {
-            LeaseState::Pending | LeaseState::Active => {}
+            LeaseState::Pending | LeaseState::Active | LeaseState::Draining => {}
             LeaseState::Releasing if self.active_at.is_some() => {}
             LeaseState::Releasing | LeaseState::Released | LeaseState::Failed => return nothing,
         }

@@ -15,6 +15,7 @@ mod books;
 mod broker;
 mod budgets;
 mod charges;
+mod drain;
 mod entry;
 mod environment;
 mod evidence;
@@ -28,16 +29,19 @@ mod reconcile;
 mod records;
 mod refusals;
 mod release;
+mod renew;
 mod sealed;
 mod shadow;
 mod stock;
 mod store;
 mod warnings;
+mod watch;
 
 pub use apply::Applied;
 pub use broker::{Broker, BrokerBuilder};
 pub use budgets::ON_BEHALF_OF;
 pub use charges::{CHARGE_LEASES_MAX, Charge, ChargeFilter, label_filter};
+pub use drain::{DRAIN_S_MAX, Drained};
 pub use environment::{Caller, Environment, Settings};
 pub use evidence::{DECISION_BYTES_MAX, Evidence, decisions_in};
 pub use gate::check;
@@ -46,14 +50,16 @@ pub use progress::{Progress, ProgressSink, Silent};
 pub use query::{Cost, Listing, PAGE_MAX};
 pub use reconcile::{OrphanRecord, Reconciled};
 pub use records::{
-    DecisionRecord, EndReason, InstanceRecord, IntentRecord, IntentState, LeaseRecord, LeaseState,
-    PlanRecord, PlanState, RequestRecord, RuleLine,
+    DecisionRecord, DrainReason, DrainRecord, EndReason, InstanceRecord, IntentRecord, IntentState,
+    LeaseRecord, LeaseState, PlanRecord, PlanState, RenewalRecord, RequestRecord, RuleLine,
 };
 pub use refusals::{REFUSAL_EVERY_MS, REFUSALS_AT_ONCE};
 pub use release::ReleasedLease;
+pub use renew::{RENEWALS_MAX, Renewed};
 pub use sealed::Openings;
 pub use shadow::{Answer, DIFFERENCES_MAX, Difference, ShadowReport};
 pub use warnings::WARNING_BP;
+pub use watch::LeaseWatch;
 
 /// A serde name as text: `kebab-case` of a unit variant.
 fn text<T: serde::Serialize>(value: &T) -> String {

@@ -25,6 +25,14 @@ use crate::records::{DecisionRecord, PlanRecord, PlanState, RequestRecord};
 use crate::shadow::Standing;
 use crate::store::{Change, key};
 
+/// An idempotency key as it is kept. The caller is part of it: nobody can find out what others asked for.
+pub(crate) fn hashed_key(caller: &Caller, idempotency_key: &str) -> String {
+    let mut hasher = blake3::Hasher::new_derive_key("hpc-broker 2026-11 idempotency key v1");
+    hasher.update(&u64::try_from(caller.name.len()).unwrap_or(u64::MAX).to_le_bytes());
+    hasher.update(caller.name.as_bytes()).update(idempotency_key.as_bytes());
+    hasher.finalize().to_hex().to_string()
+}
+
 /// What the providers said.
 pub(crate) struct Market {
     pub(crate) catalog: Catalog,
@@ -46,11 +54,7 @@ impl Broker {
         if idempotency_key.is_empty() {
             return self.plan_noting(caller, request, None).await;
         }
-        // The caller is part of the key: nobody can find out what others asked for.
-        let mut hasher = blake3::Hasher::new_derive_key("hpc-broker 2026-11 idempotency key v1");
-        hasher.update(&u64::try_from(caller.name.len()).unwrap_or(u64::MAX).to_le_bytes());
-        hasher.update(caller.name.as_bytes()).update(idempotency_key.as_bytes());
-        let place = key("once", hasher.finalize().to_hex().as_str())?;
+        let place = key("once", &hashed_key(caller, idempotency_key))?;
         let Some((plan, _)) = self.store.read::<PlanId>(&place).await? else {
             return self.plan_noting(caller, request, Some(place)).await;
         };

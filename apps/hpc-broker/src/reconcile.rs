@@ -325,13 +325,16 @@ impl Broker {
                 let reason = lease.end_reason.unwrap_or(EndReason::Asked);
                 self.end_lease(id, reason, None).await?.0
             }
-            LeaseState::Active if lease.ends_at.is_some_and(|end| end <= now) => {
+            LeaseState::Active | LeaseState::Draining if lease.ends_at.is_some_and(|end| end <= now) => {
                 self.end_lease(id, EndReason::Expired, None).await?.0
             }
-            LeaseState::Active if !self.has_open_intents(&lease).await? => {
+            LeaseState::Draining if lease.drain.is_some_and(|drain| drain.until <= now) => {
+                self.end_lease(id, EndReason::Drained, None).await?.0
+            }
+            LeaseState::Active | LeaseState::Draining if !self.has_open_intents(&lease).await? => {
                 self.end_lease(id, EndReason::Reclaimed, None).await?.0
             }
-            LeaseState::Active => {
+            LeaseState::Active | LeaseState::Draining => {
                 if self.lease_cost(&lease).await?.exceeds(lease.hold) {
                     self.end_lease(id, EndReason::HardStop, None).await?.0
                 } else {

@@ -215,6 +215,8 @@ pub enum LeaseState {
     Pending,
     /// Capacity is there and costs money.
     Active,
+    /// Capacity is there and takes no new work: it ends soon. See [`LeaseRecord::drain`].
+    Draining,
     /// Being ended.
     Releasing,
     /// Ended and settled. Final.
@@ -224,6 +226,12 @@ pub enum LeaseState {
 }
 
 impl LeaseState {
+    /// Whether capacity is there and in use.
+    #[must_use]
+    pub const fn is_running(self) -> bool {
+        matches!(self, Self::Active | Self::Draining)
+    }
+
     /// Whether nothing will change any more.
     #[must_use]
     pub const fn is_final(self) -> bool {
@@ -239,6 +247,8 @@ pub enum EndReason {
     Asked,
     /// Its time was over.
     Expired,
+    /// It was drained, and the time for that was over.
+    Drained,
     /// Its cost reached its hold.
     HardStop,
     /// It was idle for as long as policy allows.
@@ -249,6 +259,42 @@ pub enum EndReason {
     NoCapacity,
     /// The daemon stopped before anything was created.
     Interrupted,
+}
+
+/// Why a lease is drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DrainReason {
+    /// Somebody asked for it.
+    Asked,
+    /// The provider takes the capacity back.
+    Interrupted,
+}
+
+/// How a lease is drained: no new work from `since` on, and its end at `until`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainRecord {
+    /// Why.
+    pub reason: DrainReason,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it ends at the latest (half open).
+    pub until: Timestamp,
+}
+
+/// One renewal of a lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenewalRecord {
+    /// A hash of who asked and the key they gave: the same again is the same renewal.
+    pub key: String,
+    /// When.
+    pub at: Timestamp,
+    /// By how much, in seconds.
+    pub by_s: u64,
+    /// The end from then on.
+    pub ends_at: Timestamp,
+    /// What was held for it on top.
+    pub held: Money,
 }
 
 /// A lease: capacity held, metered and owned.
@@ -298,6 +344,12 @@ pub struct LeaseRecord {
     pub cost: Option<Money>,
     /// Released when idle for this long, in seconds.
     pub idle_release_s: Option<u64>,
+    /// How it is drained, while it is and afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainRecord>,
+    /// Its renewals, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renewals: Vec<RenewalRecord>,
     /// Why attempts failed, in order.
     pub failures: Vec<String>,
     /// Whether anything in it is simulated.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hpc_audit::{AuditLog, Entry, Receipt};
 use hpc_error::{HpcError, codes};
-use hpc_ledger::{Key, Ledger, LedgerError, Range, Revision, Transaction};
+use hpc_ledger::{Key, Ledger, LedgerError, Range, Revision, Transaction, Watch};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -122,6 +122,15 @@ impl Store {
 
     pub(crate) fn audit(&self) -> &Arc<dyn AuditLog> {
         &self.audit
+    }
+
+    /// Follows the records under a prefix, from the changes after `revision` on.
+    pub(crate) async fn watch(
+        &self,
+        prefix: &str,
+        revision: Revision,
+    ) -> Result<Box<dyn Watch>, LedgerError> {
+        self.ledger.watch(prefix, revision).await
     }
 
     /// Reads a record and its revision.

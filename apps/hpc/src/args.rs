@@ -90,7 +90,7 @@ pub(crate) enum Command {
     /// Capacity that was granted
     #[command(
         subcommand,
-        before_help = "Examples:\n  hpc lease list\n  hpc lease show lse_...\n  hpc lease release lse_..."
+        before_help = "Examples:\n  hpc lease list\n  hpc lease renew lse_... --for 2h\n  hpc lease release lse_..."
     )]
     Lease(Lease),
     /// What things cost
@@ -120,6 +120,12 @@ pub(crate) enum Command {
         before_help = "Examples:\n  hpc policy check policies/\n  hpc policy lint policies/\n  hpc policy diff policies/ candidate/"
     )]
     Policy(Policy),
+    /// Price lists: what they say, and what in them cannot be meant
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc catalog check prices.csv\n  hpc catalog show prices.csv --type p5.48xlarge"
+    )]
+    Catalog(Catalog),
     /// Let nodes in
     #[command(
         subcommand,
@@ -308,6 +314,36 @@ pub(crate) enum Lease {
     /// One lease
     #[command(before_help = "Examples:\n  hpc lease show lse_...\n  hpc lease show lse_... -o json")]
     Show {
+        /// The lease
+        lease: String,
+    },
+    /// Let a lease end later. Policy is asked again, and the money is held first
+    #[command(before_help = "Examples:\n  hpc lease renew lse_... --for 2h\n  \
+        hpc lease renew lse_... --for 90m --idempotency-key night-shift -o json")]
+    Renew {
+        /// The lease
+        lease: String,
+        /// By how much: 2h, 90m, 3d
+        #[arg(long = "for", value_name = "TIME")]
+        by: String,
+        /// Makes the call repeatable: the same key renews the lease once
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
+    },
+    /// Take new work from a lease, and end it after a while. Draining it again can only bring the end nearer
+    #[command(
+        before_help = "Examples:\n  hpc lease drain lse_...\n  hpc lease drain lse_... --wait 30m -o json"
+    )]
+    Drain {
+        /// The lease
+        lease: String,
+        /// After how long it ends, at most 24h
+        #[arg(long, value_name = "TIME", default_value = "10m")]
+        wait: String,
+    },
+    /// Follow a lease: a line now and after each change, until it has ended
+    #[command(before_help = "Examples:\n  hpc lease watch lse_...\n  hpc lease watch lse_... -o ndjson")]
+    Watch {
         /// The lease
         lease: String,
     },
@@ -842,4 +878,45 @@ fn timeout(text: &str) -> Result<Duration, String> {
         Ok(seconds @ 1..=SECONDS_MAX) => Ok(Duration::from_secs(seconds)),
         _ => Err(advice()),
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Catalog {
+    /// Every row of a price list that cannot be meant, by line and reason; exit code 1 if there is one
+    #[command(before_help = "Examples:\n  hpc catalog check prices.csv\n  \
+        hpc catalog check ec2-types.csv --region us-east-1 -o json")]
+    Check {
+        #[command(flatten)]
+        list: PriceList,
+    },
+    /// What a price list says, as far as it can be used
+    #[command(before_help = "Examples:\n  hpc catalog show prices.csv\n  \
+        hpc catalog show prices.csv --type p5.48xlarge")]
+    Show {
+        #[command(flatten)]
+        list: PriceList,
+        /// This machine type alone
+        #[arg(long = "type", value_name = "TYPE")]
+        instance_type: Option<String>,
+    },
+}
+
+/// A price list, and what it does not say itself.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PriceList {
+    /// A CSV file with the columns of SkyPilot, gpuhunt or EC2's types
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Whose machines they are
+    #[arg(long, value_name = "ID", default_value = "catalog")]
+    pub(crate) provider: String,
+    /// The region of a list without that column
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// What its prices are in
+    #[arg(long, value_name = "CODE", default_value = "USD")]
+    pub(crate) currency: String,
+    /// Its names of zones are the same for everybody, as on GCP; otherwise zones are left open
+    #[arg(long)]
+    pub(crate) global_zones: bool,
 }

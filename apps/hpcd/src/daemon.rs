@@ -116,7 +116,7 @@ impl Daemon {
         let cosigning = cosigning.transpose()?;
         let (stop, stopped) = watch::channel(false);
         let members = PeerPolicy::TrustDomain(world.identity.trust_domain().clone());
-        let api = Api { world: Arc::clone(&world), cosigning: cosigning.clone() };
+        let api = Api::new(Arc::clone(&world), cosigning.clone());
         let authzen = AuthZen::new(Arc::clone(&world))?;
         let tiles = Tiles::for_members(Arc::clone(&world), cosigning.clone());
         let server = GrpcServerBuilder::new(listen.api)

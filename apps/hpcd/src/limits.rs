@@ -1,9 +1,11 @@
-//! How long a provider may take. A call that hangs fails; it does not stall the broker.
+//! How long a provider may take, and how fast it is called. A call that hangs fails; it does not stall the broker.
+//!
+//! Outermost first: its turn, then it is counted, then its time limit, then the adapter.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hpc_layers::{Deadline, Limits};
+use hpc_layers::{Deadline, Limits, Meter, Metered, Pace, Paced, Paces};
 use hpc_provider::CapacityProvider;
 
 /// Longest wait for a price, a list or an observation.
@@ -13,13 +15,28 @@ pub const PROVIDER_CREATE_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for a release; it is repeated by the next round of reconciling.
 pub const PROVIDER_RELEASE_MAX: Duration = Duration::from_secs(30);
 
-/// Gives every call of every provider its limit.
-pub(crate) fn bounded(providers: Vec<Arc<dyn CapacityProvider>>) -> Vec<Arc<dyn CapacityProvider>> {
+/// How fast one provider is called: well above what a broker needs, well below what would get a whole account throttled. What
+/// a provider itself allows is its adapter's business.
+const PACES: Paces = Paces {
+    read: Pace { burst: 500, one_in: Duration::from_millis(10) },
+    create: Pace { burst: 100, one_in: Duration::from_millis(100) },
+    release: Pace { burst: 1_000, one_in: Duration::from_millis(20) },
+    wait_max: Duration::from_secs(5),
+};
+
+/// Gives every call of every provider its turn, its place in the metrics and its limit.
+pub(crate) fn bounded(
+    providers: Vec<Arc<dyn CapacityProvider>>,
+    meter: &(impl Meter + Clone + 'static),
+) -> Vec<Arc<dyn CapacityProvider>> {
     let limits =
         Limits { read: PROVIDER_READ_MAX, create: PROVIDER_CREATE_MAX, release: PROVIDER_RELEASE_MAX };
     providers
         .into_iter()
-        .map(|provider| Arc::new(Deadline::new(provider, limits)) as Arc<dyn CapacityProvider>)
+        .map(|provider| {
+            let limited = Metered::new(Deadline::new(provider, limits), meter.clone());
+            Arc::new(Paced::new(limited, PACES)) as Arc<dyn CapacityProvider>
+        })
         .collect()
 }
 
@@ -70,7 +87,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_provider_that_never_answers_fails_in_time() {
-        let provider = bounded(vec![Arc::new(Hung)]).remove(0);
+        let calls = crate::provider_calls::ProviderCalls::registered().unwrap();
+        let provider = bounded(vec![Arc::new(Hung)], &calls).remove(0);
         let begun = tokio::time::Instant::now();
         let listed = provider.list_owned("hpcd", None).await.unwrap_err();
         assert_eq!((listed.kind, listed.certainty), (ErrorKind::Deadline, Certainty::NotDone));

@@ -97,7 +97,7 @@ impl Metrics {
         self.witnessed.set(if state.is_late(wall_now()) { 0.0 } else { 1.0 });
         let leases = world.broker.open_leases().await?;
         let count = |state: LeaseState| number(leases.iter().filter(|lease| lease.state == state).count());
-        self.active.set(count(LeaseState::Active));
+        self.active.set(count(LeaseState::Active) + count(LeaseState::Draining));
         self.releasing.set(count(LeaseState::Releasing));
         self.instances.set(number(world.sim.live_instances().len()));
         self.audit.set(number(usize::try_from(world.audit.size()).unwrap_or(usize::MAX)));

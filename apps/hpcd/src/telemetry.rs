@@ -8,13 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hpc_agent::{BatchPoints, points_from_batch};
-use hpc_broker::{LeaseRecord, LeaseState};
+use hpc_broker::LeaseRecord;
 use hpc_error::codes;
 use hpc_policy::Resource;
 use hpc_resources::LeaseId;
 use hpc_timeseries::Durability;
 use hpc_transport::{CallContext, FrameSink, FrameSource, Handler, Result, StreamContext, TransportError};
 use hpc_types::telemetry::v1::{BatchAck, MetricBatch};
+use hpc_types::time::to_proto;
 use jiff::Timestamp;
 use prost::Message;
 
@@ -49,11 +50,11 @@ impl Reporter {
         Self { node, invited_by, oldest_ns: opened_ns.saturating_sub(backlog_ns) }
     }
 
-    /// A node works for active leases of whoever invited it; one that is named for a lease, for that one alone.
+    /// A node works for running leases of whoever invited it; one that is named for a lease, for that one alone.
     fn works_for(&self, lease: &LeaseRecord) -> bool {
         let named = !self.node.starts_with(OF_ONE_LEASE) || is_named_for(&self.node, &lease.id);
         let invited = self.invited_by.as_deref() == Some(lease.principal.as_str());
-        lease.state == LeaseState::Active && named && invited
+        lease.state.is_running() && named && invited
     }
 }
 
@@ -114,11 +115,11 @@ impl Handler for Ingest {
 
 impl Ingest {
     async fn store(&self, reporter: &Reporter, batch: MetricBatch) -> Result<BatchAck> {
-        if let Some(reason) = self.refuses_lease(reporter, &batch.lease_id).await? {
-            let sent = batch.gpu.len().saturating_add(batch.host.len());
-            let rejected_count = u64::try_from(sent).unwrap_or(u64::MAX);
-            return Ok(BatchAck { sequence: batch.sequence, accepted_count: 0, rejected_count, reason });
-        }
+        let lease = match self.lease_of(reporter, &batch.lease_id).await? {
+            Ok(lease) => lease,
+            Err(reason) => return Ok(refused(&batch, reason)),
+        };
+        let drain_until = lease.and_then(|lease| lease.drain).and_then(|drain| to_proto(drain.until).ok());
         let mut found = points_from_batch(&batch);
         refuse_backdated(&mut found, reporter.oldest_ns);
         let sent = u64::try_from(found.points.len()).unwrap_or(u64::MAX);
@@ -135,24 +136,39 @@ impl Ingest {
             accepted_count: sent.saturating_sub(refused),
             rejected_count: found.rejected.saturating_add(refused),
             reason: reason.unwrap_or_default(),
+            // Told with every batch, so that a node that was away hears of it, too.
+            drain_until,
         })
     }
 
-    /// Why a batch for this lease is refused. Whether a lease of somebody else exists is not told.
-    async fn refuses_lease(&self, reporter: &Reporter, lease: &str) -> Result<Option<String>> {
+    /// The lease that a batch is about, if it names one; or why it is refused. Whether a lease of somebody else exists is
+    /// not told.
+    async fn lease_of(
+        &self,
+        reporter: &Reporter,
+        lease: &str,
+    ) -> Result<std::result::Result<Option<LeaseRecord>, String>> {
         if lease.is_empty() {
-            return Ok(None);
+            return Ok(Ok(None));
         }
         let Ok(id) = LeaseId::parse(lease) else {
-            return Ok(Some("`lease_id` is no lease's id".to_owned()));
+            return Ok(Err("`lease_id` is no lease's id".to_owned()));
         };
-        let works = match self.world.broker.lease_by_id(&id).await {
-            Ok(lease) => reporter.works_for(&lease),
-            Err(error) if error.registered() == Some(&codes::LSE_UNKNOWN) => false,
+        match self.world.broker.lease_by_id(&id).await {
+            Ok(lease) if reporter.works_for(&lease) => return Ok(Ok(Some(lease))),
+            Ok(_) => {}
+            Err(error) if error.registered() == Some(&codes::LSE_UNKNOWN) => {}
             Err(error) => return Err(TransportError::failed(error.to_string())),
-        };
-        Ok((!works).then(|| format!("`{id}` is no active lease that this node works for")))
+        }
+        Ok(Err(format!("`{id}` is no active lease that this node works for")))
     }
+}
+
+/// Nothing of a batch is believed.
+fn refused(batch: &MetricBatch, reason: String) -> BatchAck {
+    let sent = batch.gpu.len().saturating_add(batch.host.len());
+    let rejected_count = u64::try_from(sent).unwrap_or(u64::MAX);
+    BatchAck { sequence: batch.sequence, accepted_count: 0, rejected_count, reason, drain_until: None }
 }
 
 /// What was measured before the node connected cannot be told from what was made up since.

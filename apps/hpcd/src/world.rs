@@ -29,6 +29,7 @@ use crate::owner::owner_of;
 use crate::policies::keeper::{Keeper, Start};
 use crate::policies::kept::Kept;
 use crate::policies::{Loaded, Source};
+use crate::provider_calls::ProviderCalls;
 use crate::providers::{self, Around};
 use crate::stores::Stores;
 
@@ -165,7 +166,7 @@ impl World {
             Arc::new(loaded.set.clone()),
             environment.clone(),
         )
-        .providers(limits::bounded(providers))
+        .providers(limits::bounded(providers, &ProviderCalls::registered()?))
         .settings(Settings { owner, dev: true, ..Settings::default() })
         .build()
         .await?;

@@ -95,6 +95,7 @@ impl Handler for Ingest {
                 .await
                 .map_err(|error| TransportError::failed(error.to_string()))?;
             let ack = BatchAck {
+                drain_until: None,
                 sequence: batch.sequence,
                 accepted_count: report.accepted as u64,
                 rejected_count: found.rejected + report.rejected.len() as u64,

@@ -502,6 +502,18 @@ codes! {
         "lease of somebody else",
         "the lease belongs to another team",
         "ask its owner to release it";
+    LSE_DRAINING = "HPC-LSE-0006", Precondition, 1,
+        "lease is draining",
+        "the lease takes no new work and ends soon, so it cannot be extended",
+        "make a new plan: hpc request plan";
+    LSE_BUSY = "HPC-LSE-0007", Unavailable, 1,
+        "lease is being changed",
+        "another call works on the lease at this moment",
+        "try again: hpc lease show LEASE says what became of it";
+    LSE_TOO_OFTEN = "HPC-LSE-0008", Exhausted, 1,
+        "lease renewed too often",
+        "a lease keeps each of its renewals, and has no room for another one",
+        "make a new plan: hpc request plan";
 
     INT_BUG = "HPC-INT-0001", Internal, 1,
         "internal error",

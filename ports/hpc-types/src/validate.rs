@@ -193,6 +193,14 @@ impl Check {
         value.and_then(|value| self.time(field, Some(value)))
     }
 
+    fn duration(&mut self, field: &str, value: Option<&prost_types::Duration>) {
+        match value.map(time::duration_from_proto) {
+            None => self.broken(field, "must be there"),
+            Some(Err(_)) => self.broken(field, "must be a length of time"),
+            Some(Ok(_)) => {}
+        }
+    }
+
     fn length(&mut self, field: &str, bytes: usize, min: usize, max: usize) {
         if bytes < min || bytes > max {
             self.broken(field, format!("must have {min} to {max} bytes"));
@@ -377,6 +385,38 @@ impl Validate for v1::ExplainRequest {
 }
 
 impl Validate for v1::ReleaseRequest {
+    fn violations(&self) -> Vec<Violation> {
+        let mut check = Check::default();
+        check.id("lease_id", &self.lease_id);
+        check.finish()
+    }
+}
+
+impl Validate for v1::RenewRequest {
+    fn violations(&self) -> Vec<Violation> {
+        let mut check = Check::default();
+        check.id("lease_id", &self.lease_id);
+        check.duration("by", self.by.as_ref());
+        check.length("idempotency_key", self.idempotency_key.len(), 1, IDEMPOTENCY_KEY_BYTES_MAX);
+        if !self.idempotency_key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            check.broken("idempotency_key", "must be visible ASCII");
+        }
+        check.finish()
+    }
+}
+
+impl Validate for v1::DrainRequest {
+    fn violations(&self) -> Vec<Violation> {
+        let mut check = Check::default();
+        check.id("lease_id", &self.lease_id);
+        if self.wait.is_some() {
+            check.duration("wait", self.wait.as_ref());
+        }
+        check.finish()
+    }
+}
+
+impl Validate for v1::WatchRequest {
     fn violations(&self) -> Vec<Violation> {
         let mut check = Check::default();
         check.id("lease_id", &self.lease_id);

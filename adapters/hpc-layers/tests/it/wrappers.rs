@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 /// What one call does.
 #[derive(Clone, Debug)]
-enum Answer {
+pub(crate) enum Answer {
     Works,
     Hangs,
     Fails(ErrorKind, Certainty, Option<u64>),
@@ -29,19 +29,19 @@ enum Answer {
 use Answer::{Fails, Hangs, Works};
 
 /// Plays answers in order, then works; counts the calls.
-struct Scripted {
+pub(crate) struct Scripted {
     answers: Mutex<VecDeque<Answer>>,
     calls: Mutex<u32>,
     idempotent: bool,
 }
 
 impl Scripted {
-    fn new(answers: &[Answer]) -> Arc<Self> {
+    pub(crate) fn new(answers: &[Answer]) -> Arc<Self> {
         let answers = Mutex::new(answers.iter().cloned().collect());
         Arc::new(Self { answers, calls: Mutex::new(0), idempotent: true })
     }
 
-    fn calls(&self) -> u32 {
+    pub(crate) fn calls(&self) -> u32 {
         *self.calls.lock().unwrap()
     }
 
@@ -104,7 +104,7 @@ impl CapacityProvider for Scripted {
     }
 }
 
-fn spec() -> ProvisionSpec {
+pub(crate) fn spec() -> ProvisionSpec {
     let (intent, lease) = (IntentId::from_bits(1), LeaseId::from_bits(1));
     let price = PerInstanceHour(Money::ZERO_USD);
     let offer = Offer {
@@ -139,7 +139,7 @@ fn spec() -> ProvisionSpec {
     }
 }
 
-fn handle() -> InstanceHandle {
+pub(crate) fn handle() -> InstanceHandle {
     InstanceHandle {
         provider: ProviderId::parse("scripted").unwrap(),
         region: Region::parse("r").unwrap(),
@@ -147,7 +147,7 @@ fn handle() -> InstanceHandle {
     }
 }
 
-fn request() -> QuoteRequest {
+pub(crate) fn request() -> QuoteRequest {
     QuoteRequest {
         request: ResourceRequest::new("t").add_cpu(1).build().unwrap(),
         now: Timestamp::UNIX_EPOCH,

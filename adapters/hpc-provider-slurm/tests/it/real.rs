@@ -49,6 +49,7 @@ async fn rig() -> Option<RealRig> {
     let rig = RealRig { commands, provider: Arc::new(provider), now: wall_now().into(), _turn: turn };
     rig.say(Program::Scancel, &["--me"]).await;
     rig.quiet(|states| states.is_empty()).await;
+    rig.idle().await;
     Some(rig)
 }
 
@@ -74,6 +75,18 @@ impl RealRig {
                 return;
             }
             assert!(begun.elapsed() < PATIENCE, "{states}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl RealRig {
+    /// Waits until the node takes jobs: one that failed comes back after a while.
+    async fn idle(&self) {
+        let begun = std::time::Instant::now();
+        let arguments = ["--noheader", "--Node", "--partition=gpu", "--format=%t"];
+        while self.say(Program::Sinfo, &arguments).await.trim() != "idle" {
+            assert!(begun.elapsed() < PATIENCE, "the node does not come back");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

@@ -861,6 +861,81 @@ pub mod lease_service_client {
                 .insert(GrpcMethod::new("hpc.control.v1.LeaseService", "Release"));
             self.inner.unary(req, path, codec).await
         }
+        /// Extends a lease. The same key extends it once.
+        pub async fn renew(
+            &mut self,
+            request: impl tonic::IntoRequest<::hpc_types::control::v1::RenewRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::RenewResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hpc.control.v1.LeaseService/Renew",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hpc.control.v1.LeaseService", "Renew"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes new work from a lease and ends it after a while.
+        pub async fn drain(
+            &mut self,
+            request: impl tonic::IntoRequest<::hpc_types::control::v1::DrainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::DrainResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hpc.control.v1.LeaseService/Drain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hpc.control.v1.LeaseService", "Drain"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One lease as it is, then after each change, until it has ended.
+        pub async fn watch(
+            &mut self,
+            request: impl tonic::IntoRequest<::hpc_types::control::v1::WatchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<::hpc_types::control::v1::Document>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hpc.control.v1.LeaseService/Watch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hpc.control.v1.LeaseService", "Watch"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -900,6 +975,36 @@ pub mod lease_service_server {
             tonic::Response<::hpc_types::control::v1::ReleaseResponse>,
             tonic::Status,
         >;
+        /// Extends a lease. The same key extends it once.
+        async fn renew(
+            &self,
+            request: tonic::Request<::hpc_types::control::v1::RenewRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::RenewResponse>,
+            tonic::Status,
+        >;
+        /// Takes new work from a lease and ends it after a while.
+        async fn drain(
+            &self,
+            request: tonic::Request<::hpc_types::control::v1::DrainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::hpc_types::control::v1::DrainResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the Watch method.
+        type WatchStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    ::hpc_types::control::v1::Document,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// One lease as it is, then after each change, until it has ended.
+        async fn watch(
+            &self,
+            request: tonic::Request<::hpc_types::control::v1::WatchRequest>,
+        ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
     }
     /// Capacity that was granted.
     #[derive(Debug)]
@@ -1116,6 +1221,149 @@ pub mod lease_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hpc.control.v1.LeaseService/Renew" => {
+                    #[allow(non_camel_case_types)]
+                    struct RenewSvc<T: LeaseService>(pub Arc<T>);
+                    impl<
+                        T: LeaseService,
+                    > tonic::server::UnaryService<::hpc_types::control::v1::RenewRequest>
+                    for RenewSvc<T> {
+                        type Response = ::hpc_types::control::v1::RenewResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::hpc_types::control::v1::RenewRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LeaseService>::renew(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RenewSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hpc.control.v1.LeaseService/Drain" => {
+                    #[allow(non_camel_case_types)]
+                    struct DrainSvc<T: LeaseService>(pub Arc<T>);
+                    impl<
+                        T: LeaseService,
+                    > tonic::server::UnaryService<::hpc_types::control::v1::DrainRequest>
+                    for DrainSvc<T> {
+                        type Response = ::hpc_types::control::v1::DrainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::hpc_types::control::v1::DrainRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LeaseService>::drain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DrainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hpc.control.v1.LeaseService/Watch" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchSvc<T: LeaseService>(pub Arc<T>);
+                    impl<
+                        T: LeaseService,
+                    > tonic::server::ServerStreamingService<
+                        ::hpc_types::control::v1::WatchRequest,
+                    > for WatchSvc<T> {
+                        type Response = ::hpc_types::control::v1::Document;
+                        type ResponseStream = T::WatchStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::hpc_types::control::v1::WatchRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LeaseService>::watch(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -15,6 +15,7 @@ mod charges;
 mod crash;
 mod first_boot;
 mod journey;
+mod leases;
 mod lost;
 mod recorded;
 mod refusals;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hpc_audit::AuditLog;
-use hpc_broker::{Broker, Caller, Environment, IntentState, LeaseState, Settings, Silent};
+use hpc_broker::{Broker, Caller, Environment, IntentState, Settings, Silent};
 use hpc_crypto::signing::KeyPair;
 use hpc_ledger::Ledger;
 use hpc_memory::audit::MemoryAuditLog;
@@ -45,7 +45,7 @@ spec:
       effect: allow
       principals: [{type: any}]
       resources: [{type: lease, pattern: "lease/*"}]
-      actions: [lease.read, lease.release, cost.read]
+      actions: [lease.read, lease.release, lease.renew, lease.drain, cost.read]
       conditions: [{attribute: resource.own, op: eq, value: true}]
     - name: budgets
       effect: allow
@@ -139,9 +139,9 @@ impl World {
             let owner = owner.unwrap_or_else(|| panic!("orphan {instance:?}"));
             assert_eq!(owner.state, IntentState::Acknowledged, "{owner:?}");
             let lease = leases.iter().find(|lease| lease.id == owner.spec.lease).unwrap();
-            assert_eq!(lease.state, LeaseState::Active);
+            assert!(lease.state.is_running(), "{lease:?}");
         }
-        for lease in leases.iter().filter(|lease| lease.state == LeaseState::Active) {
+        for lease in leases.iter().filter(|lease| lease.state.is_running()) {
             let of_lease = live
                 .iter()
                 .filter(|instance| instance.tags.get("hpc-lease") == Some(&lease.id.to_string()))
@@ -149,7 +149,7 @@ impl World {
             assert_eq!(u32::try_from(of_lease).unwrap(), lease.instances, "{lease:?}");
         }
         for lease in &leases {
-            assert!(lease.state.is_final() || lease.state == LeaseState::Active, "{lease:?}");
+            assert!(lease.state.is_final() || lease.state.is_running(), "{lease:?}");
         }
         for intent in &intents {
             assert!(intent.state.is_final() || intent.state == IntentState::Acknowledged, "{intent:?}");

@@ -6,6 +6,7 @@ mod audit_checkpoint;
 mod audit_export;
 mod audit_verify;
 mod budget;
+mod catalog;
 mod contexts;
 mod cost;
 mod cost_charges;
@@ -25,6 +26,7 @@ mod reference;
 mod request;
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
@@ -89,6 +91,7 @@ async fn dispatch(
         Command::Budget(command) => budget::run(command, global, around, screen).await,
         Command::Audit(command) => audit::run(command, global, around, screen).await,
         Command::Policy(command) => policy::run(command, global, around, screen).await,
+        Command::Catalog(command) => catalog::run(command, (around.now)(), screen),
         Command::Node(command) => node::run(command, global, around, screen).await,
         Command::Context(command) => contexts::run(command, global, around, screen),
         Command::Doctor => doctor::run(global, around, screen).await,
@@ -142,6 +145,17 @@ pub(crate) async fn daemon_now(session: &Session, around: &Surroundings) -> jiff
 /// Checks an id before anything is sent.
 pub(crate) fn checked_id<T, E: std::fmt::Display>(parsed: Result<T, E>) -> Result<T, HpcError> {
     parsed.map_err(|error| HpcError::coded(&codes::USG_BAD_ID, error.to_string()))
+}
+
+/// A key nobody has used before.
+pub(crate) fn random_key() -> Result<String, HpcError> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| HpcError::internal(format!("the operating system gives no randomness: {error}")))?;
+    Ok(bytes.iter().fold(String::from("cli-"), |mut key, byte| {
+        let _ = write!(key, "{byte:02x}");
+        key
+    }))
 }
 
 /// Most items the daemon puts into one page.

@@ -1,6 +1,5 @@
 //! `hpc request`: plan, apply, list, show, explain.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use hpc_broker::{LeaseRecord, PlanRecord, PlanState, Progress, RequestRecord};
@@ -10,7 +9,7 @@ use hpc_types::control::v1::{self, Document, apply_event::Event};
 use serde::Deserialize;
 
 use crate::args::{Global, PlanArgs, Request};
-use crate::command::{checked_id, daemon_now, pages, receipts};
+use crate::command::{checked_id, daemon_now, pages, random_key, receipts};
 use crate::context;
 use crate::output::Screen;
 use crate::render;
@@ -352,15 +351,4 @@ fn gpu(text: &str) -> Result<GpuDocument, HpcError> {
         )
     })?;
     Ok(GpuDocument { model: model.to_owned(), count })
-}
-
-/// A key nobody has used before.
-fn random_key() -> Result<String, HpcError> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| HpcError::internal(format!("the operating system gives no randomness: {error}")))?;
-    Ok(bytes.iter().fold(String::from("cli-"), |mut key, byte| {
-        let _ = write!(key, "{byte:02x}");
-        key
-    }))
 }

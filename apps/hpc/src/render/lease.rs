@@ -14,6 +14,7 @@ pub(crate) fn state(state: LeaseState) -> &'static str {
     match state {
         LeaseState::Pending => "pending",
         LeaseState::Active => "active",
+        LeaseState::Draining => "draining",
         LeaseState::Releasing => "releasing",
         LeaseState::Released => "released",
         LeaseState::Failed => "failed",
@@ -69,7 +70,7 @@ fn row(lease: &LeaseRecord, now: Timestamp, wide: bool) -> Vec<String> {
 
 /// What all instances cost per hour; only while the lease costs money.
 fn hourly(lease: &LeaseRecord) -> Option<String> {
-    let active = matches!(lease.state, LeaseState::Active | LeaseState::Releasing);
+    let active = lease.state.is_running() || lease.state == LeaseState::Releasing;
     let price = lease.offer.as_ref().filter(|_| active)?.price?;
     price.0.checked_mul(u64::from(lease.instances)).ok().map(text::money)
 }
@@ -79,7 +80,7 @@ pub(crate) fn one(lease: &LeaseRecord, now: Timestamp) -> String {
     let style = match lease.state {
         LeaseState::Active => GOOD,
         LeaseState::Failed => BAD,
-        LeaseState::Pending | LeaseState::Releasing | LeaseState::Released => WARN,
+        LeaseState::Pending | LeaseState::Draining | LeaseState::Releasing | LeaseState::Released => WARN,
     };
     let mut out = format!("{} {}", paint(HEAD, lease.id.as_str()), paint(style, state(lease.state)));
     if let Some(hourly) = hourly(lease) {
@@ -115,10 +116,39 @@ pub(crate) fn one(lease: &LeaseRecord, now: Timestamp) -> String {
     if let Some(idle) = lease.idle_release_s {
         table.row(["idle", &format!("released after {} without work", text::duration(idle))]);
     }
+    if let Some(drain) = lease.drain {
+        let why = match drain.reason {
+            hpc_broker::DrainReason::Asked => "somebody asked",
+            hpc_broker::DrainReason::Interrupted => "the provider takes it back",
+        };
+        let until = text::moment(drain.until);
+        table.row(["drains", &format!("since {}, until {until}: {why}", text::moment(drain.since))]);
+    }
+    for renewal in &lease.renewals {
+        let (by, held) = (text::duration(renewal.by_s), text::money(renewal.held));
+        table.row(["renewed", &format!("{} by {by}, {held} held on top", text::moment(renewal.at))]);
+    }
     for failure in &lease.failures {
         table.row(["failed", failure]);
     }
     out.push_str(&table.render());
+    out
+}
+
+/// One step of a watched lease, on a line.
+pub(crate) fn step(lease: &LeaseRecord, now: Timestamp) -> String {
+    let mut out = format!("{} {} {}", text::clock_time(now), lease.id, state(lease.state));
+    let end = lease.drain.map_or(lease.ends_at, |drain| Some(drain.until));
+    if let Some(end) = end.filter(|_| !lease.state.is_final()) {
+        let _ = write!(out, ", ends in {}", text::between(now, end));
+    }
+    if let Some(reason) = lease.end_reason {
+        let _ = write!(out, ": {}", end_reason(reason));
+    }
+    if let Some(cost) = lease.cost {
+        let _ = write!(out, ", cost {}", text::money(cost));
+    }
+    out.push('\n');
     out
 }
 
@@ -127,6 +157,7 @@ fn end_reason(reason: hpc_broker::EndReason) -> &'static str {
     match reason {
         EndReason::Asked => "somebody released it",
         EndReason::Expired => "its time was over",
+        EndReason::Drained => "it was drained",
         EndReason::HardStop => "its cost reached its hold",
         EndReason::Idle => "it was idle",
         EndReason::Reclaimed => "the provider took it back",

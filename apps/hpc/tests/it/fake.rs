@@ -338,6 +338,21 @@ impl rpc::lease_service_server::LeaseService for Api {
         let lease = self.many("release", &request)?.pop();
         Ok(Response::new(v1::ReleaseResponse { lease, receipts: self.answers.receipts() }))
     }
+    async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
+        let lease = self.many("renew", &request)?.pop();
+        let repeated = request.get_ref().idempotency_key == "again";
+        Ok(Response::new(v1::RenewResponse { lease, receipts: self.answers.receipts(), repeated }))
+    }
+    async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
+        let lease = self.many("drain", &request)?.pop();
+        Ok(Response::new(v1::DrainResponse { lease, receipts: self.answers.receipts(), repeated: false }))
+    }
+    type WatchStream = Documents;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Documents>, Status> {
+        let steps = self.many("watch", &request)?;
+        Ok(Response::new(Box::pin(tokio_stream::iter(steps.into_iter().map(Ok)))))
+    }
 }
 
 #[tonic::async_trait]

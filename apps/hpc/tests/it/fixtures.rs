@@ -210,6 +210,8 @@ pub fn lease(state: LeaseState) -> LeaseRecord {
         end_reason: ended.then_some(EndReason::Asked),
         cost: ended.then(|| usd("4.02")),
         idle_release_s: Some(900),
+        drain: None,
+        renewals: Vec::new(),
         failures: vec!["sim-gcp/us-central1/us-central1-a/a3-highgpu-8g/spot: no capacity".to_owned()],
         simulated: true,
     }

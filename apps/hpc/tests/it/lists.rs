@@ -181,3 +181,68 @@ fn refusals_keep_their_code() {
     assert_eq!(outcome.err, "error (HPC-LSE-0005): it is of team b\n  try: ask its owner to release it\n");
     assert_eq!(daemon.hpc(&["lease", "list"]).code, 10);
 }
+
+#[test]
+fn a_renewal_says_what_it_holds_and_a_drain_when_it_ends() {
+    let mut longer = lease(LeaseState::Active);
+    let (at, held) = (longer.created_at, longer.hold);
+    let ends_at = longer.ends_at.unwrap();
+    let key = "ab".to_owned();
+    longer.renewals.push(hpc_broker::RenewalRecord { key, at, by_s: 7_200, ends_at, held });
+    let mut drained = lease(LeaseState::Draining);
+    let reason = hpc_broker::DrainReason::Asked;
+    drained.drain = Some(hpc_broker::DrainRecord { reason, since: at, until: ends_at });
+    let daemon = Daemon::start(
+        Answers::default()
+            .with("renew", "hpc.lease/v1", &[longer.clone()])
+            .with("drain", "hpc.lease/v1", &[drained])
+            .with("info", "hpc.info/v1", &[info()]),
+    );
+    let outcome = daemon.hpc(&["lease", "renew", "lse_3vx9", "--for", "2h"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert!(outcome.out.contains("renewed  ") && outcome.out.contains("by 2 h, 48.20 USD held on top"));
+    let asked = daemon.seen();
+    assert!(asked[0].1.contains("seconds: 7200") && asked[0].1.contains("cli-"), "{asked:?}");
+    let again = daemon.hpc(&[
+        "lease",
+        "renew",
+        "lse_3vx9",
+        "--for",
+        "2h",
+        "--idempotency-key",
+        "again",
+        "-o",
+        "json",
+    ]);
+    assert!(again.err.contains("nothing was changed"));
+    assert_eq!(serde_json::from_str::<hpc_broker::LeaseRecord>(&again.out).unwrap(), longer);
+    let drained = daemon.hpc(&["lease", "drain", "lse_3vx9", "--wait", "5m"]);
+    assert!(drained.out.contains("draining") && drained.out.contains("somebody asked"), "{}", drained.out);
+    for wrong in
+        [["lease", "renew", "lse_3vx9", "--for", "2"], ["lease", "drain", "lse_3vx9", "--wait", "-1h"]]
+    {
+        let refused = daemon.hpc(&wrong);
+        assert_eq!((refused.code, refused.out.as_str()), (2, ""), "{}", refused.err);
+    }
+}
+
+#[test]
+fn a_watched_lease_is_a_line_for_each_step() {
+    let steps = [lease(LeaseState::Active), lease(LeaseState::Releasing), lease(LeaseState::Released)];
+    let daemon = Daemon::start(Answers::default().with("watch", "hpc.lease/v1", &steps).with(
+        "info",
+        "hpc.info/v1",
+        &[info()],
+    ));
+    let outcome = daemon.hpc(&["lease", "watch", "lse_3vx9"]);
+    assert_eq!((outcome.code, outcome.out.lines().count()), (0, 3), "{}", outcome.err);
+    assert!(outcome.out.lines().last().unwrap().ends_with("released: somebody released it, cost 4.02 USD"));
+    let json = daemon.hpc(&["lease", "watch", "lse_3vx9", "-o", "ndjson"]);
+    let read: Vec<hpc_broker::LeaseRecord> =
+        json.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(read, steps);
+    // A daemon that goes away in the middle is no end.
+    let daemon = Daemon::start(Answers::default().with("watch", "hpc.lease/v1", &steps[..2]));
+    let cut = daemon.hpc(&["lease", "watch", "lse_3vx9", "-o", "ndjson"]);
+    assert_eq!((cut.code, cut.out.lines().count()), (10, 2), "{}", cut.err);
+}

@@ -1,11 +1,26 @@
-//! Leases: list, show, release.
+//! Leases: list, show, renew, drain, watch, release.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hpc_error::{HpcError, codes};
 use hpc_resources::LeaseId;
 use hpc_rpc::grpc::control::v1::lease_service_server::LeaseService;
 use hpc_types::control::v1;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Api, document, id, page_size, page_token, status};
+
+/// Steps of a watched lease that may wait for a slow reader.
+const STEPS_WAITING_MAX: usize = 16;
+/// Most leases watched at once, over all callers.
+const WATCHES_MAX: usize = 256;
+
+type Steps = Pin<Box<dyn Stream<Item = Result<v1::Document, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl LeaseService for Api {
@@ -47,4 +62,86 @@ impl LeaseService for Api {
             receipts: self.receipts(&released.receipts).await,
         }))
     }
+
+    async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
+        let (caller, message) = self.open(request)?;
+        let lease = id(LeaseId::parse(message.lease_id))?;
+        let by_s = seconds(message.by.as_ref())?;
+        let (broker, key) = (self.broker().clone(), message.idempotency_key);
+        // A task of its own: what has begun goes on when the caller hangs up.
+        let renewed = tokio::spawn(async move { broker.renew(&caller, &lease, by_s, &key).await })
+            .await
+            .map_err(|error| Status::internal(error.to_string()))?
+            .map_err(status)?;
+        Ok(Response::new(v1::RenewResponse {
+            lease: Some(document("hpc.lease/v1", &renewed.lease)?),
+            receipts: self.receipts(&renewed.receipts).await,
+            repeated: renewed.repeated,
+        }))
+    }
+
+    async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
+        let (caller, message) = self.open(request)?;
+        let lease = id(LeaseId::parse(message.lease_id))?;
+        let for_s = seconds(message.wait.as_ref())?;
+        let broker = self.broker().clone();
+        let drained = tokio::spawn(async move { broker.drain(&caller, &lease, for_s).await })
+            .await
+            .map_err(|error| Status::internal(error.to_string()))?
+            .map_err(status)?;
+        Ok(Response::new(v1::DrainResponse {
+            lease: Some(document("hpc.lease/v1", &drained.lease)?),
+            receipts: self.receipts(&drained.receipts).await,
+            repeated: drained.repeated,
+        }))
+    }
+
+    type WatchStream = Steps;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Steps>, Status> {
+        let (caller, message) = self.open(request)?;
+        let lease = id(LeaseId::parse(message.lease_id))?;
+        let permit = Arc::clone(&self.watches).try_acquire_owned().map_err(|_| {
+            let message = format!("{WATCHES_MAX} leases are watched already");
+            status(HpcError::coded(&codes::NET_OVERLOADED, message))
+        })?;
+        // What is wrong from the start is said at once.
+        drop(self.broker().watch_lease(&caller, &lease).await.map_err(status)?);
+        let (sender, receiver) = mpsc::channel(STEPS_WAITING_MAX);
+        let broker = self.broker().clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            let watching = async {
+                let mut watch = broker.watch_lease(&caller, &lease).await.map_err(status)?;
+                while let Some(lease) = watch.next().await.map_err(status)? {
+                    // Whoever lost the right to see it sees no more of it.
+                    broker.may_read(&caller, &lease).map_err(status)?;
+                    if sender.send(Ok(document("hpc.lease/v1", &lease)?)).await.is_err() {
+                        break;
+                    }
+                }
+                Ok::<(), Status>(())
+            };
+            let outcome = tokio::select! {
+                outcome = watching => outcome,
+                () = sender.closed() => Ok(()),
+            };
+            if let Err(error) = outcome {
+                drop(sender.send(Err(error)).await);
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+/// How many leases may be watched at once.
+pub(super) fn watches() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(WATCHES_MAX))
+}
+
+/// Whole seconds of a length of time, rounded up; none at all if it is absent.
+fn seconds(time: Option<&prost_types::Duration>) -> Result<u64, Status> {
+    let time = time.map(hpc_types::time::duration_from_proto).transpose();
+    let time: Duration = id(time)?.unwrap_or_default();
+    Ok(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)))
 }

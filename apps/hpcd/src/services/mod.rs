@@ -22,6 +22,7 @@ use hpc_rpc::grpc::control::v1 as rpc;
 use hpc_types::control::v1;
 use hpc_types::validate::Validate;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tonic::{Request, Status};
 
 use crate::cosigning::Cosigning;
@@ -33,12 +34,18 @@ use crate::world::World;
 pub(crate) struct Api {
     pub(crate) world: Arc<World>,
     pub(crate) cosigning: Option<Arc<Cosigning>>,
+    /// What is left of the leases that may be watched at once.
+    watches: Arc<Semaphore>,
 }
 
 /// The one path that a node without a certificate may call: it has a token instead.
 pub(crate) const JOIN_PATH: &str = "/hpc.control.v1.NodeService/Join";
 
 impl Api {
+    pub(crate) fn new(world: Arc<World>, cosigning: Option<Arc<Cosigning>>) -> Self {
+        Self { world, cosigning, watches: lease::watches() }
+    }
+
     pub(crate) fn broker(&self) -> &Arc<Broker> {
         &self.world.broker
     }

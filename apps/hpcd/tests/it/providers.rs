@@ -131,16 +131,16 @@ async fn time_passes_faster_for_simulated_clouds_alone() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("lab.yaml"), LAB).unwrap();
     let own = file(&dir, "providers: [{ simulated: {} }, { static: { id: lab, inventory: lab.yaml } }]\n");
-    let at = |providers| WorldOptions { providers, pace: Pace::Times(10_000), ..crate::options(None) };
+    let at = |providers| WorldOptions { providers, pace: Pace::Times(20), ..crate::options(None) };
     let error = World::open(at(Some(own))).await.map(drop).unwrap_err();
     assert!(error.to_string().contains("`lab`"), "{error}");
     let world = World::open(at(None)).await.unwrap();
-    // In this order what passed there is at least ten thousand times what is measured here.
+    // In this order what passed there is at least twenty times what is measured here. Plans last five minutes there.
     let (before, from) = (world.now(), wall_now());
     let lease = crate::lease(&world, &crate::person(&world, "you")).await;
     let wall = wall_now().duration_since(from);
     let passed = world.now().duration_since(before);
-    assert!(passed.as_secs() >= wall.as_secs() * 10_000 && passed.as_secs() > 0, "{passed:?} in {wall:?}");
+    assert!(passed >= wall * 20 && !passed.is_zero(), "{passed:?} in {wall:?}");
     assert!(lease.simulated);
 }
 

@@ -49,6 +49,14 @@ async fn a_node_reports_for_leases_of_whoever_invited_it() {
     assert!(report(&bound, other.id.as_str(), now).await.accepted_count >= 8);
     assert!(refused(&report(&bound, mine.id.as_str(), now).await));
 
+    // What drains still measures, and is told to take no new work.
+    assert_eq!(report(&free, mine.id.as_str(), now).await.drain_until, None);
+    let drained = daemon.world.broker.drain(&you, &mine.id, 600).await.unwrap().lease;
+    let ack = report(&free, mine.id.as_str(), now).await;
+    let until = hpc_types::time::to_proto(drained.drain.unwrap().until).unwrap();
+    assert!(ack.accepted_count >= 8 && ack.drain_until == Some(until), "{ack:?}");
+    assert_eq!(report(&free, other.id.as_str(), now).await.drain_until, None);
+
     // What has ended takes no more measurements.
     daemon.world.broker.release(&you, &mine.id).await.unwrap();
     assert!(refused(&report(&free, mine.id.as_str(), now).await));

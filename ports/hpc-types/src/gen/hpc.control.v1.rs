@@ -175,6 +175,62 @@ pub struct ReleaseResponse {
     #[prost(message, repeated, tag = "2")]
     pub receipts: ::prost::alloc::vec::Vec<Receipt>,
 }
+/// Extends a lease.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewRequest {
+    /// The lease.
+    #[prost(string, tag = "1")]
+    pub lease_id: ::prost::alloc::string::String,
+    /// By how much.
+    #[prost(message, optional, tag = "2")]
+    pub by: ::core::option::Option<::prost_types::Duration>,
+    /// Makes the call repeatable: 1 to 128 visible ASCII characters, chosen by the caller.
+    #[prost(string, tag = "3")]
+    pub idempotency_key: ::prost::alloc::string::String,
+}
+/// A lease with a later end.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RenewResponse {
+    /// The lease.
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<Document>,
+    /// Proof of what was recorded.
+    #[prost(message, repeated, tag = "2")]
+    pub receipts: ::prost::alloc::vec::Vec<Receipt>,
+    /// Whether the key had extended it before: nothing was changed.
+    #[prost(bool, tag = "3")]
+    pub repeated: bool,
+}
+/// Drains a lease.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainRequest {
+    /// The lease.
+    #[prost(string, tag = "1")]
+    pub lease_id: ::prost::alloc::string::String,
+    /// After how long it ends; absent for at once.
+    #[prost(message, optional, tag = "2")]
+    pub wait: ::core::option::Option<::prost_types::Duration>,
+}
+/// A draining lease.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DrainResponse {
+    /// The lease.
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<Document>,
+    /// Proof of what was recorded.
+    #[prost(message, repeated, tag = "2")]
+    pub receipts: ::prost::alloc::vec::Vec<Receipt>,
+    /// Whether it was to end as early already: nothing was changed.
+    #[prost(bool, tag = "3")]
+    pub repeated: bool,
+}
+/// Follows a lease.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchRequest {
+    /// The lease.
+    #[prost(string, tag = "1")]
+    pub lease_id: ::prost::alloc::string::String,
+}
 /// Asks for cost.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShowCostRequest {

@@ -110,4 +110,7 @@ pub struct BatchAck {
     /// Why the first of them was refused, empty when none was.
     #[prost(string, tag = "4")]
     pub reason: ::prost::alloc::string::String,
+    /// The lease drains: no new work from now on, and its end is at this time. Absent while it does not.
+    #[prost(message, optional, tag = "5")]
+    pub drain_until: ::core::option::Option<::prost_types::Timestamp>,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hpc_conformance::provider::{Rig, Trouble};
-use hpc_layers::{Deadline, Limits, RetryPolicy, Retrying};
+use hpc_layers::{Deadline, Failure, Limits, Meter, Metered, Paced, Paces, RetryPolicy, Retrying, Verb};
 use hpc_memory::provider::{MemoryProvider, ProviderFault};
 use hpc_provider::CapacityProvider;
 use hpc_resources::ResourceRequest;
@@ -79,5 +79,26 @@ mod as_apps_wrap {
     hpc_conformance::capacity_provider!(async {
         let wrap = |cloud| Retrying::new(Deadline::new(cloud, Limits::default()), RetryPolicy::default(), 7);
         Some(Wrapped::new(wrap, false))
+    });
+}
+
+/// Counts, so that there is somebody to be told.
+#[derive(Default)]
+struct Counted(std::sync::atomic::AtomicU64);
+
+impl Meter for Counted {
+    fn called(&self, _: Verb, _: Failure, _: Duration) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+mod as_a_daemon_wraps {
+    use super::*;
+    hpc_conformance::capacity_provider!(async {
+        let wrap = |cloud| {
+            let limited = Deadline::new(cloud, Limits::default());
+            Paced::new(Metered::new(limited, Counted::default()), Paces::default())
+        };
+        Some(Wrapped::new(wrap, true))
     });
 }
