@@ -5,7 +5,7 @@
 //!
 //! Never holds a business rule: the broker and the domain do.
 //!
-//! Features: `aws`, EC2 in the file of providers. Off by default: its SDK takes minutes to build.
+//! Features: `aws`, EC2 in the file of providers, and `gcp`, Compute Engine. Off by default: an SDK takes minutes to build.
 
 pub mod authzen;
 pub mod banner;

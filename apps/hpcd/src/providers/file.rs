@@ -4,6 +4,7 @@ use hpc_error::{HpcError, codes};
 use serde::Deserialize;
 
 use super::aws::AwsCloud;
+use super::gcp::GcpCloud;
 use super::slurm::SlurmCluster;
 
 /// Most providers of one file.
@@ -35,6 +36,8 @@ pub enum ProviderEntry {
     Static(OwnMachines),
     /// EC2 (`hpc-provider-aws`), in a daemon that is built with the feature `aws`.
     Aws(Box<AwsCloud>),
+    /// Compute Engine (`hpc-provider-gcp`), in a daemon that is built with the feature `gcp`.
+    Gcp(Box<GcpCloud>),
     /// A Slurm cluster, through its commands (`hpc-provider-slurm`).
     Slurm(SlurmCluster),
 }

@@ -5,6 +5,7 @@
 
 mod aws;
 mod file;
+mod gcp;
 mod slurm;
 
 use std::collections::BTreeSet;
@@ -20,13 +21,17 @@ use hpc_resources::ProviderId;
 
 pub use aws::{AwsAgent, AwsCloud, AwsPrices, AwsRegion};
 pub use file::{OwnMachines, PROVIDERS_MAX, ProviderEntry, ProvidersFile, SimulatedClouds};
+pub use gcp::{GcpAgent, GcpCloud, GcpPrices, GcpRegion};
 pub use slurm::SlurmCluster;
 
 use crate::first_boot::FirstBoot;
 use crate::stores::Stores;
 
 /// What providers are made from.
-#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "a cloud adapter uses all of it"))]
+#[cfg_attr(
+    not(any(feature = "aws", feature = "gcp")),
+    expect(dead_code, reason = "a cloud adapter uses all of it")
+)]
 pub(crate) struct Around<'a> {
     pub(crate) sim: &'a SimWorld,
     pub(crate) stores: &'a Stores,
@@ -57,6 +62,7 @@ pub(crate) async fn compose(
                 providers.push(own_machines(own, below, &around.stores.ledger, around.clock)?);
             }
             ProviderEntry::Aws(cloud) => providers.push(aws::compose(cloud, around).await.map_err(in_file)?),
+            ProviderEntry::Gcp(cloud) => providers.push(gcp::compose(cloud, around).await.map_err(in_file)?),
             ProviderEntry::Slurm(slurm) => {
                 let below = path.parent().unwrap_or(Path::new(""));
                 providers.push(slurm::cluster(slurm, below, around.clock)?);

@@ -99,6 +99,54 @@ async fn ec2_is_a_provider_and_what_cannot_be_meant_is_refused_before_anything_i
     }
 }
 
+/// An entry of Compute Engine with these settings besides the usual.
+fn gcp(more: &str) -> String {
+    format!(
+        "providers:\n  - gcp:\n      id: gcp\n      project: research-1234\n      image: family/gpu\n      \
+         instance_types: [a2-ultragpu-8g]\n      regions: [{{ region: us-central1 }}]\n{more}"
+    )
+}
+
+#[cfg(not(feature = "gcp"))]
+#[tokio::test]
+async fn compute_engine_says_how_to_build_a_daemon_that_has_it() {
+    let error = ids(&gcp("")).await.unwrap_err();
+    assert_eq!(error.code_text(), Some("HPC-USG-0019"), "{error}");
+    assert!(error.to_string().contains("cargo build --release -p hpcd --features gcp"), "{error}");
+    let error = ids(&gcp("      imag: x\n")).await.unwrap_err();
+    assert!(error.to_string().contains("imag"), "a mistake is found all the same: {error}");
+}
+
+#[cfg(feature = "gcp")]
+#[tokio::test]
+async fn compute_engine_is_a_provider_and_what_cannot_be_meant_is_refused_before_anything_is_asked() {
+    let here = "      endpoint: http://127.0.0.1:1\n";
+    assert_eq!(ids(&gcp(here)).await.unwrap(), ["gcp"]);
+    let prices = |spot: &str| {
+        format!(
+            "{here}      prices: {{ as_of: 2026-11-01T00:00:00Z, spot: {{ us-central1: {{ {spot} }} }} }}\n"
+        )
+    };
+    assert_eq!(ids(&gcp(&prices("a2-ultragpu-8g: 20.27 USD"))).await.unwrap(), ["gcp"]);
+    for (more, code, said) in [
+        ("      secret: gone\n".to_owned(), "HPC-USG-0012", "hpcd secret put gone"),
+        (
+            format!("{here}      agent: {{ daemon: 'http://hpcd.internal:7801' }}\n"),
+            "HPC-USG-0012",
+            "agent.daemon",
+        ),
+        ("      endpoint: http://compute.example\n".to_owned(), "HPC-USG-0012", "endpoint"),
+        (format!("{here}      disk_type: ''\n"), "HPC-USG-0012", "disk type"),
+        (prices("a2-ultragpu-8g: 0 USD"), "HPC-USG-0007", "zero"),
+        (prices("a2-ultragpu-8g: 5 EUR"), "HPC-USG-0007", "dollars"),
+        ("      imag: x\n".to_owned(), "", "imag"),
+    ] {
+        let error = ids(&gcp(&more)).await.unwrap_err();
+        assert!(error.to_string().contains(said), "{more}: {error}");
+        assert!(error.code_text().is_some_and(|found| found.starts_with(code)), "{more}: {error:?}");
+    }
+}
+
 /// Machines of one's own go the whole journey: planned, leased, found again after a restart, released.
 #[tokio::test]
 async fn machines_of_ones_own_are_leased_and_released() {
