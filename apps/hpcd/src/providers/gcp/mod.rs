@@ -32,7 +32,6 @@ pub(super) use connect::compose;
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(not(feature = "gcp"), expect(dead_code, reason = "only the feature `gcp` uses what is read"))]
 pub struct GcpCloud {
     /// The provider's id in plans, leases and policies.
     pub id: String,
@@ -83,7 +82,6 @@ pub struct GcpCloud {
 /// One region.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(not(feature = "gcp"), expect(dead_code, reason = "only the feature `gcp` uses what is read"))]
 pub struct GcpRegion {
     /// For example `us-central1`.
     pub region: String,
@@ -98,7 +96,6 @@ pub struct GcpRegion {
 /// Prices of one instance for an hour, its devices, CPUs and memory together: by region, then type.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(not(feature = "gcp"), expect(dead_code, reason = "only the feature `gcp` uses what is read"))]
 pub struct GcpPrices {
     /// When they were true; plans show it.
     pub as_of: Timestamp,
@@ -113,7 +110,6 @@ pub struct GcpPrices {
 /// How the agent of an instance reaches this daemon.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(not(feature = "gcp"), expect(dead_code, reason = "only the feature `gcp` uses what is read"))]
 pub struct GcpAgent {
     /// The control API as instances see it, `https://...`. Who answers is checked by the token, not by this name.
     pub daemon: String,
