@@ -434,7 +434,10 @@ impl Broker {
     ) -> Result<ProvisionResult, ProviderError> {
         let mut repeats = 0;
         loop {
-            match port.provision(&intent.spec).await {
+            let answer = port.provision(&intent.spec).await;
+            let provider = &intent.spec.offer.provider;
+            self.pulse.called(provider, "provision", answer.as_ref().err(), self.environment.now());
+            match answer {
                 Err(error)
                     if error.certainty != Certainty::NotDone
                         && repeats < self.settings.unknown_repeats_max =>

@@ -16,6 +16,7 @@ use crate::entry::Scribe;
 use crate::environment::{Environment, Settings};
 use crate::fail;
 use crate::limits::RefusedBudgets;
+use crate::providers::Pulse;
 use crate::records::{IntentRecord, LeaseRecord, LeaseState};
 use crate::refusals::Refusals;
 use crate::shadow::{Candidate, ShadowReport, Standing};
@@ -30,6 +31,7 @@ pub struct Broker {
     pub(crate) store: Store,
     pub(crate) books: Books,
     pub(crate) stock: Stock,
+    pub(crate) pulse: Pulse,
     pub(crate) providers: BTreeMap<ProviderId, Arc<dyn CapacityProvider>>,
     pub(crate) standing: ArcSwap<Standing>,
     pub(crate) environment: Arc<dyn Environment>,
@@ -236,6 +238,7 @@ impl BrokerBuilder {
             store: Store::new(self.ledger, self.audit),
             books: Books::default(),
             stock: Stock::default(),
+            pulse: Pulse::default(),
             providers,
             standing: ArcSwap::from_pointee(Standing { active: self.policies, candidate: None }),
             environment: self.environment,

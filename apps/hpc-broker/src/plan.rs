@@ -33,6 +33,14 @@ pub(crate) fn hashed_key(caller: &Caller, idempotency_key: &str) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
+/// A plan that nobody has kept yet, and what policy said of it.
+pub(crate) struct Draft {
+    pub(crate) record: PlanRecord,
+    pub(crate) evidence: Evidence,
+    /// The decision about spending for another team, where one was needed.
+    pub(crate) spends: Option<Evidence>,
+}
+
 /// What the providers said.
 pub(crate) struct Market {
     pub(crate) catalog: Catalog,
@@ -89,6 +97,30 @@ impl Broker {
         once: Option<Key>,
     ) -> Result<(PlanRecord, Vec<Receipt>), HpcError> {
         self.store.check_audited().await?;
+        let Draft { record, evidence, spends } = self.draft(caller, request).await?;
+        let story = RequestRecord {
+            id: record.plan.request_id.clone(),
+            principal: caller.name.clone(),
+            request: record.request.clone(),
+            created_at: record.plan.created_at,
+            plan: record.plan.id.clone(),
+        };
+        let mut change = Change::new();
+        if let Some(once) = once {
+            change = change.expect_absent(once.clone()).put(once, &record.plan.id)?;
+        }
+        let openings = self.seal_request(&record.request)?;
+        let entry = self.scribe.planned(&record, &openings, &evidence, spends.as_ref());
+        let change = change
+            .put(key("plan", record.plan.id.as_str())?, &record)?
+            .put(key("request", story.id.as_str())?, &story)?
+            .say_sealed(entry, &openings)?;
+        let committed = self.store.commit(change).await?;
+        Ok((record, committed.receipts))
+    }
+
+    /// Makes a plan, and keeps nothing of it.
+    pub(crate) async fn draft(&self, caller: &Caller, request: ResourceRequest) -> Result<Draft, HpcError> {
         let now = self.environment.now();
         let standing = self.standing();
         let (team, spends) = self.paying_team(&standing, caller, &request, now).await?;
@@ -100,7 +132,7 @@ impl Broker {
         let facts = PlanFacts { broker: self, market: &market, gate: &gate, headroom: &headroom };
         let plan = hpc_resources::plan(&PlanInput {
             plan_id: PlanId::from_bits(self.fresh_bits()),
-            request_id: request_id.clone(),
+            request_id,
             request: &request,
             catalog: &market.catalog,
             unavailable: &market.unavailable,
@@ -118,25 +150,7 @@ impl Broker {
         );
         let budgets: Vec<BudgetStanding> = headroom.standings().cloned().collect();
         let record = self.plan_record(caller, request, team, plan, decision, budgets)?;
-        let story = RequestRecord {
-            id: request_id.clone(),
-            principal: caller.name.clone(),
-            request: record.request.clone(),
-            created_at: now,
-            plan: record.plan.id.clone(),
-        };
-        let mut change = Change::new();
-        if let Some(once) = once {
-            change = change.expect_absent(once.clone()).put(once, &record.plan.id)?;
-        }
-        let openings = self.seal_request(&record.request)?;
-        let entry = self.scribe.planned(&record, &openings, &judged.evidence(), spends.as_ref());
-        let change = change
-            .put(key("plan", record.plan.id.as_str())?, &record)?
-            .put(key("request", request_id.as_str())?, &story)?
-            .say_sealed(entry, &openings)?;
-        let committed = self.store.commit(change).await?;
-        Ok((record, committed.receipts))
+        Ok(Draft { record, evidence: judged.evidence(), spends })
     }
 
     /// The team that pays: the caller's own, or another that the caller belongs to or that policy lets them spend for.
@@ -220,6 +234,10 @@ impl Broker {
         let mut unavailable = Vec::new();
         let mut quotas = HashMap::new();
         for (id, quote, quota) in answers {
+            self.pulse.quoted(&id, &quote, now);
+            if let Err(error) = &quota {
+                self.pulse.failed(&id, "quotas", error, now);
+            }
             match quote {
                 // A provider that names somebody else's offers is not believed.
                 Ok(quote) => offers.extend(quote.offers.into_iter().filter(|offer| offer.provider == id)),

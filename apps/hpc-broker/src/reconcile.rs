@@ -167,7 +167,9 @@ impl Broker {
             let mut instances = Vec::new();
             let mut page = None;
             for _ in 0..PAGES_MAX {
-                match port.list_owned(&self.settings.owner, page.take()).await {
+                let answer = port.list_owned(&self.settings.owner, page.take()).await;
+                self.pulse.called(id, "list_owned", answer.as_ref().err(), self.environment.now());
+                match answer {
                     Ok(answer) => {
                         instances.extend(answer.instances);
                         page = answer.next;
@@ -374,7 +376,9 @@ impl Broker {
             }
             let place = key("cursor", id.as_str())?;
             let cursor = self.store.read::<String>(&place).await?.map(|(cursor, _)| cursor);
-            match port.interruptions(cursor.clone()).await {
+            let answer = port.interruptions(cursor.clone()).await;
+            self.pulse.called(id, "interruptions", answer.as_ref().err(), self.environment.now());
+            match answer {
                 Ok(page) => {
                     if page.events.is_empty() && cursor.as_deref() == Some(page.cursor.as_str()) {
                         continue;

@@ -80,6 +80,10 @@ pub(crate) enum Command {
         hpc request apply pln_...\n  hpc request list"
     )]
     Request(Request),
+    /// What could be had now, ranked, and why everything else could not. Keeps and spends nothing
+    #[command(before_help = "Examples:\n  hpc offers --gpu h100:8 --for 2h\n  \
+        hpc offers --gpu a100-80gb:8 --spot --region us-east-1 -o wide\n  hpc offers --file my.yaml -o json")]
+    Offers(Box<RequestArgs>),
     /// Decide on plans that wait for a person
     #[command(
         subcommand,
@@ -126,6 +130,12 @@ pub(crate) enum Command {
         before_help = "Examples:\n  hpc catalog check prices.csv\n  hpc catalog show prices.csv --type p5.48xlarge"
     )]
     Catalog(Catalog),
+    /// Where capacity comes from, and how it is
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc provider list\n  hpc provider show sim-aws\n  hpc provider list -o json"
+    )]
+    Provider(Provider),
     /// Let nodes in
     #[command(
         subcommand,
@@ -201,9 +211,18 @@ pub(crate) enum Request {
     },
 }
 
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
+    /// Makes the call repeatable: the same key and request give the same plan
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+}
+
 /// A request, from a file or from flags.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct PlanArgs {
+pub(crate) struct RequestArgs {
     /// A request document: .yaml, .toml or .json
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["gpu", "cpu", "memory", "spot", "on_demand", "kind",
         "duration", "max_hourly", "max_total", "regions", "providers", "instances_max", "team", "name", "purpose",
@@ -260,9 +279,6 @@ pub(crate) struct PlanArgs {
     /// How urgent it is
     #[arg(long, value_parser = ["low", "normal", "high", "critical"])]
     pub(crate) priority: Option<String>,
-    /// Makes the call repeatable: the same key and request give the same plan
-    #[arg(long, value_name = "KEY")]
-    pub(crate) idempotency_key: Option<String>,
 }
 
 /// How much of a list.
@@ -834,6 +850,19 @@ pub(crate) struct ReplayArgs {
     /// Before this time
     #[arg(long, value_name = "TIME")]
     pub(crate) to: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Provider {
+    /// Every provider: health, offers, age of its prices, what it is out of
+    #[command(before_help = "Examples:\n  hpc provider list\n  hpc provider list -o wide")]
+    List,
+    /// One provider: what it says of itself, its last error, its quotas, what it is out of
+    #[command(before_help = "Examples:\n  hpc provider show sim-aws\n  hpc provider show sim-aws -o json")]
+    Show {
+        /// The provider
+        provider: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

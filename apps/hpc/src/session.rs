@@ -66,6 +66,7 @@ clients! {
     audit, audit_service_client, AuditServiceClient;
     policy, policy_service_client, PolicyServiceClient;
     nodes, node_service_client, NodeServiceClient;
+    providers, provider_service_client, ProviderServiceClient;
     system, system_service_client, SystemServiceClient;
 }
 

@@ -416,6 +416,20 @@ impl Validate for v1::DrainRequest {
     }
 }
 
+impl Validate for v1::OffersRequest {
+    fn violations(&self) -> Vec<Violation> {
+        let mut check = Check::default();
+        check.document("request", self.request.as_ref());
+        check.finish()
+    }
+}
+
+impl Validate for v1::ListProvidersRequest {
+    fn violations(&self) -> Vec<Violation> {
+        Vec::new()
+    }
+}
+
 impl Validate for v1::WatchRequest {
     fn violations(&self) -> Vec<Violation> {
         let mut check = Check::default();

@@ -17,6 +17,7 @@ mod first_boot;
 mod journey;
 mod leases;
 mod lost;
+mod providers;
 mod recorded;
 mod refusals;
 mod shadow;

@@ -13,6 +13,7 @@ mod cost_charges;
 mod doctor;
 mod lease;
 mod node;
+mod offers;
 mod policy;
 mod policy_bundle;
 mod policy_check;
@@ -21,6 +22,7 @@ mod policy_lint;
 mod policy_replay;
 mod policy_shadow;
 mod policy_ways;
+mod provider;
 mod receipts;
 mod reference;
 mod request;
@@ -85,6 +87,8 @@ async fn dispatch(
 ) -> Result<u8, HpcError> {
     match command {
         Command::Request(command) => request::run(command, global, around, screen).await,
+        Command::Offers(args) => offers::run(&args, global, around, screen).await,
+        Command::Provider(command) => provider::run(command, global, around, screen).await,
         Command::Approval(command) => approval::run(command, global, around, screen).await,
         Command::Lease(command) => lease::run(command, global, around, screen).await,
         Command::Cost(command) => cost::run(command, global, around, screen).await,

@@ -8,7 +8,7 @@ use hpc_resources::{GpuDocument, PlanId, RequestDocument, RequestPriority};
 use hpc_types::control::v1::{self, Document, apply_event::Event};
 use serde::Deserialize;
 
-use crate::args::{Global, PlanArgs, Request};
+use crate::args::{Global, PlanArgs, Request, RequestArgs};
 use crate::command::{checked_id, daemon_now, pages, random_key, receipts};
 use crate::context;
 use crate::output::Screen;
@@ -46,19 +46,24 @@ pub(super) async fn run(
     }
 }
 
+/// The request of the command line. What is wrong with it is said here, before a daemon is asked.
+pub(super) fn wanted(args: &RequestArgs) -> Result<RequestDocument, HpcError> {
+    let wanted = match &args.file {
+        Some(file) => from_file(file)?,
+        None => from_flags(args)?,
+    };
+    let checked = wanted.clone().into_request();
+    checked.map_err(|error| HpcError::coded(&codes::USG_OUT_OF_RANGE, error.to_string()))?;
+    Ok(wanted)
+}
+
 async fn plan(
     args: &PlanArgs,
     global: &Global,
     around: &Surroundings,
     screen: &mut Screen<'_>,
 ) -> Result<u8, HpcError> {
-    let wanted = match &args.file {
-        Some(file) => from_file(file)?,
-        None => from_flags(args)?,
-    };
-    // What is wrong with the request is said here, before a daemon is asked.
-    let checked = wanted.clone().into_request();
-    checked.map_err(|error| HpcError::coded(&codes::USG_OUT_OF_RANGE, error.to_string()))?;
+    let wanted = wanted(&args.request)?;
     let idempotency_key = match &args.idempotency_key {
         Some(key) => key.clone(),
         None => random_key()?,
@@ -279,7 +284,7 @@ fn from_file(file: &Path) -> Result<RequestDocument, HpcError> {
 }
 
 /// The document that the flags stand for.
-pub(crate) fn from_flags(args: &PlanArgs) -> Result<RequestDocument, HpcError> {
+pub(crate) fn from_flags(args: &RequestArgs) -> Result<RequestDocument, HpcError> {
     let gpu = args.gpu.as_deref().map(gpu).transpose()?;
     let bad =
         |what: &str, error: String| HpcError::coded(&codes::USG_UNKNOWN_VALUE, format!("--{what}: {error}"));

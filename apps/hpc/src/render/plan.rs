@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use hpc_broker::{DecisionRecord, PlanRecord, PlanState, Progress, RuleLine};
 use hpc_error::codes;
-use hpc_resources::{Attempt, Excluded, Exclusion, StockHint};
+use hpc_resources::{Attempt, Excluded, Exclusion, Plan, StockHint};
 
 use crate::output::{BAD, GOOD, HEAD, WARN, paint};
 use crate::table::Table;
@@ -22,9 +22,10 @@ pub(crate) fn plan(record: &PlanRecord, wide: bool) -> String {
     out.push('\n');
     out.push_str(&policy(&record.decision, wide));
     if !record.plan.attempts.is_empty() {
-        out.push_str(&offers(record, wide));
+        let more = format!("hpc request show {} -o wide", record.plan.id);
+        out.push_str(&offers(&record.plan, wide, &more));
     }
-    out.push_str(&not_offered(record, wide));
+    out.push_str(&not_offered(&record.plan, wide));
     // Nothing will be held or run of a plan that cannot be applied.
     if !matches!(record.state, PlanState::Denied | PlanState::NoOffer | PlanState::Refused { .. }) {
         out.push_str(&money(record));
@@ -129,8 +130,8 @@ fn mark(rule: &RuleLine) -> &'static str {
     }
 }
 
-fn offers(record: &PlanRecord, wide: bool) -> String {
-    let plan = &record.plan;
+/// What would be tried, in order; `more` is how to see the rest.
+pub(crate) fn offers(plan: &Plan, wide: bool, more_by: &str) -> String {
     let shown = if wide { plan.attempts.len() } else { OFFERS_SHOWN };
     let currency =
         plan.attempts.first().map_or("USD".to_owned(), |attempt| attempt.hourly.currency().to_string());
@@ -151,18 +152,18 @@ fn offers(record: &PlanRecord, wide: bool) -> String {
     }
     let mut table = Table::new(&heads).indent(2);
     for (position, attempt) in plan.attempts.iter().take(shown).enumerate() {
-        table.row(offer_row(record, position, attempt, wide));
+        table.row(offer_row(plan, position, attempt, wide));
     }
     let mut out = format!("{}  (order of attempt)\n{}", paint(HEAD, "Offers"), table.render());
     let more = plan.attempts.len().saturating_sub(shown);
     if more > 0 {
-        let _ = writeln!(out, "  {more} more: hpc request show {} -o wide", plan.id);
+        let _ = writeln!(out, "  {more} more: {more_by}");
     }
     out.push('\n');
     out
 }
 
-fn offer_row(record: &PlanRecord, position: usize, attempt: &Attempt, wide: bool) -> Vec<String> {
+fn offer_row(plan: &Plan, position: usize, attempt: &Attempt, wide: bool) -> Vec<String> {
     let offer = &attempt.offer;
     let mut row = vec![
         (position + 1).to_string(),
@@ -173,7 +174,7 @@ fn offer_row(record: &PlanRecord, position: usize, attempt: &Attempt, wide: bool
         text::amount(attempt.hourly),
         text::amount(attempt.total),
         format!("~{}", text::duration(offer.start_delay_s.into())),
-        text::between(offer.as_of, record.plan.created_at),
+        text::between(offer.as_of, plan.created_at),
     ];
     if wide {
         let part =
@@ -199,8 +200,8 @@ fn offer_row(record: &PlanRecord, position: usize, attempt: &Attempt, wide: bool
     row
 }
 
-fn not_offered(record: &PlanRecord, wide: bool) -> String {
-    let plan = &record.plan;
+/// What was left out, and why.
+pub(crate) fn not_offered(plan: &Plan, wide: bool) -> String {
     if plan.excluded_counts.is_empty() {
         return String::new();
     }

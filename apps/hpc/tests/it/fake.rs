@@ -181,6 +181,7 @@ impl Daemon {
                 .add_service(rpc::audit_service_server::AuditServiceServer::new(api.clone()))
                 .add_service(rpc::policy_service_server::PolicyServiceServer::new(api.clone()))
                 .add_service(rpc::node_service_server::NodeServiceServer::new(api.clone()))
+                .add_service(rpc::provider_service_server::ProviderServiceServer::new(api.clone()))
                 .add_service(rpc::system_service_server::SystemServiceServer::new(api))
                 .build()
                 .unwrap();
@@ -352,6 +353,23 @@ impl rpc::lease_service_server::LeaseService for Api {
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Documents>, Status> {
         let steps = self.many("watch", &request)?;
         Ok(Response::new(Box::pin(tokio_stream::iter(steps.into_iter().map(Ok)))))
+    }
+}
+
+#[tonic::async_trait]
+impl rpc::provider_service_server::ProviderService for Api {
+    async fn offers(&self, request: Request<v1::OffersRequest>) -> Result<Response<Document>, Status> {
+        self.one("offers", &request)
+    }
+    async fn list(
+        &self,
+        request: Request<v1::ListProvidersRequest>,
+    ) -> Result<Response<v1::ListResponse>, Status> {
+        let items = self.many("providers", &request)?;
+        Ok(Response::new(v1::ListResponse { items, next_page_token: String::new() }))
+    }
+    async fn show(&self, request: Request<v1::ShowRequest>) -> Result<Response<Document>, Status> {
+        self.one("provider", &request)
     }
 }
 

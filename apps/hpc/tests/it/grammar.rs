@@ -88,6 +88,8 @@ fn usage_mistakes_end_with_2() {
         &["request"],
         &["request", "plan"],
         &["request", "apply"],
+        &["offers"],
+        &["provider", "show"],
         &["approval", "approve", "pln_1"],
         &["audit", "proof"],
         &["audit", "proof", "--lease", "lse_1", "--request", "req_1"],

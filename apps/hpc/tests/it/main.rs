@@ -13,6 +13,7 @@ mod audit;
 mod audit_memory;
 mod budgets;
 mod bundles;
+mod capacity;
 mod catalogs;
 mod contexts;
 mod doctor;

@@ -7,6 +7,7 @@ mod cost;
 mod lease;
 mod node;
 mod policy;
+mod provider;
 mod request;
 mod system;
 
@@ -60,6 +61,7 @@ impl Api {
             .add_service(rpc::audit_service_server::AuditServiceServer::new(self.clone()))
             .add_service(rpc::policy_service_server::PolicyServiceServer::new(self.clone()))
             .add_service(rpc::node_service_server::NodeServiceServer::new(self.clone()))
+            .add_service(rpc::provider_service_server::ProviderServiceServer::new(self.clone()))
             .add_service(rpc::system_service_server::SystemServiceServer::new(self.clone()))
     }
 

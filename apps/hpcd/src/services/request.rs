@@ -5,7 +5,7 @@ use std::pin::Pin;
 use hpc_broker::Progress;
 use hpc_error::{HpcError, codes};
 use hpc_policy::RuleSummary;
-use hpc_resources::{PlanId, RequestDocument, RequestId};
+use hpc_resources::{PlanId, RequestDocument, RequestId, ResourceRequest};
 use hpc_rpc::grpc::control::v1::request_service_server::RequestService;
 use hpc_types::control::v1;
 use serde::Serialize;
@@ -34,20 +34,7 @@ impl RequestService for Api {
             let message = "a node asks for no capacity";
             return Err(status(HpcError::coded(&codes::AUT_NOT_ALLOWED, message)));
         }
-        let text = message.request.map(|document| document.json).unwrap_or_default();
-        if text.len() > DOCUMENT_BYTES_MAX {
-            let message = format!("a request document has at most {DOCUMENT_BYTES_MAX} bytes");
-            return Err(status(HpcError::coded(&codes::USG_TOO_LARGE, message)));
-        }
-        let read: RequestDocument = serde_json::from_slice(&text).map_err(|error| {
-            status(HpcError::coded(
-                &codes::USG_SYNTAX,
-                format!("the request document cannot be read: {error}"),
-            ))
-        })?;
-        let wanted = read
-            .into_request()
-            .map_err(|error| status(HpcError::coded(&codes::USG_OUT_OF_RANGE, error.to_string())))?;
+        let wanted = wanted(message.request)?;
         let (plan, proof) =
             self.broker().plan_once(&caller, wanted, &message.idempotency_key).await.map_err(status)?;
         Ok(Response::new(v1::PlanResponse {
@@ -167,6 +154,20 @@ impl RequestService for Api {
         }
         Ok(Response::new(document("hpc.explanation/v1", &explained)?))
     }
+}
+
+/// The request in a document.
+pub(super) fn wanted(request: Option<v1::Document>) -> Result<ResourceRequest, Status> {
+    let text = request.map(|document| document.json).unwrap_or_default();
+    if text.len() > DOCUMENT_BYTES_MAX {
+        let message = format!("a request document has at most {DOCUMENT_BYTES_MAX} bytes");
+        return Err(status(HpcError::coded(&codes::USG_TOO_LARGE, message)));
+    }
+    let read: RequestDocument = serde_json::from_slice(&text).map_err(|error| {
+        let message = format!("the request document cannot be read: {error}");
+        status(HpcError::coded(&codes::USG_SYNTAX, message))
+    })?;
+    read.into_request().map_err(|error| status(HpcError::coded(&codes::USG_OUT_OF_RANGE, error.to_string())))
 }
 
 /// `document:line`.

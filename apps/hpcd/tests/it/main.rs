@@ -13,6 +13,7 @@ mod authzen;
 #[cfg(feature = "aws")]
 mod aws;
 mod budgets;
+mod capacity;
 mod changes;
 mod client;
 mod cosigning;

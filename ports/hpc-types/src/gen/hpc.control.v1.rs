@@ -497,6 +497,16 @@ pub struct JoinTokenResponse {
     #[prost(message, repeated, tag = "3")]
     pub receipts: ::prost::alloc::vec::Vec<Receipt>,
 }
+/// Asks what could be had.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OffersRequest {
+    /// The request.
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<Document>,
+}
+/// Asks for every provider.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListProvidersRequest {}
 /// Asks about the daemon.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InfoRequest {}

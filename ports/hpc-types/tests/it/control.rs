@@ -164,6 +164,7 @@ fn the_descriptors_name_every_service() {
             "AuditService",
             "PolicyService",
             "NodeService",
+            "ProviderService",
             "SystemService"
         ]
     );

@@ -1,0 +1,57 @@
+//! Offers: what could be had now, ranked, and why everything else could not. Nothing of it is kept.
+
+use std::collections::BTreeMap;
+
+use hpc_error::HpcError;
+use hpc_resources::{Attempt, Excluded, Money, ResourceRequest, TeamId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::broker::Broker;
+use crate::environment::Caller;
+use crate::records::DecisionRecord;
+
+/// What a plan for the request would say now, without being one: it cannot be applied or approved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Offers {
+    /// As of when.
+    pub as_of: Timestamp,
+    /// What is asked for.
+    pub request: ResourceRequest,
+    /// Who would pay.
+    pub team: TeamId,
+    /// What policy says of the request.
+    pub decision: DecisionRecord,
+    /// What would be tried, in this order.
+    pub attempts: Vec<Attempt>,
+    /// How many offers were left out, by reason.
+    pub excluded_counts: BTreeMap<String, u64>,
+    /// Some of them, spelt out.
+    pub excluded: Vec<Excluded>,
+    /// What an apply would hold; `None` without offers.
+    pub hold: Option<Money>,
+    /// Whether anything in it is simulated.
+    pub simulated: bool,
+}
+
+impl Broker {
+    /// Asks every provider and ranks what they offer for a request, as a plan would. Keeps, holds and spends nothing.
+    ///
+    /// # Errors
+    /// As [`Broker::plan`], the audit log aside.
+    pub async fn offers(&self, caller: &Caller, request: ResourceRequest) -> Result<Offers, HpcError> {
+        let record = self.draft(caller, request).await?.record;
+        let plan = record.plan;
+        Ok(Offers {
+            as_of: plan.created_at,
+            request: record.request,
+            team: record.team,
+            decision: record.decision,
+            attempts: plan.attempts,
+            excluded_counts: plan.excluded_counts,
+            excluded: plan.excluded,
+            hold: record.hold,
+            simulated: plan.simulated,
+        })
+    }
+}
