@@ -16,13 +16,14 @@ pub(crate) const GONE: &str = "JobGone";
 /// Part of the text, code, kind, scope, certainty when the command changes something.
 ///
 /// The tests repeat the texts that Slurm 22.05.8 printed; the others are its documented error strings, not seen here.
+/// A credential may be refused in the answer as well, when the job is there already: so nobody knows.
 const TABLE: &[(&str, &str, ErrorKind, Scope, Certainty)] = &[
     ("Munge encode failed", "MungeDown", Internal, Scope::Provider, NotDone),
     ("Unable to contact slurm controller", "ControllerDown", Internal, Scope::Provider, Unknown),
     ("Socket timed out on send/recv operation", "ControllerSlow", Internal, Scope::Provider, Unknown),
     ("Zero Bytes were transmitted or received", "ControllerBroke", Internal, Scope::Provider, Unknown),
-    ("Protocol authentication error", "Authentication", Auth, Scope::Account, NotDone),
-    ("Invalid authentication credential", "Authentication", Auth, Scope::Account, NotDone),
+    ("Protocol authentication error", "Authentication", Auth, Scope::Account, Unknown),
+    ("Invalid authentication credential", "Authentication", Auth, Scope::Account, Unknown),
     ("Access/permission denied", "PermissionDenied", Auth, Scope::Account, NotDone),
     ("User's group not permitted to use this partition", "GroupNotPermitted", Auth, Scope::Zone, NotDone),
     ("Invalid account or account/partition combination", "InvalidAccount", Auth, Scope::Zone, NotDone),

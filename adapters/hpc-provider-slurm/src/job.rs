@@ -90,8 +90,9 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Jobs {
     pub(crate) ours: Vec<Job>,
-    /// Live jobs with a name of ours and a comment that is not.
-    pub(crate) unreadable: usize,
+    /// Number and name of live jobs with a name of ours and a comment that is not: they hold nodes, and nobody can say
+    /// whose they are.
+    pub(crate) unreadable: Vec<(u64, String)>,
 }
 
 /// What every name of a provider's jobs begins with.
@@ -134,7 +135,9 @@ pub(crate) fn read(text: &str, prefix: &str) -> Option<Jobs> {
         let (Some(note), Some(submitted_at), Ok(partition)) =
             (Note::read(comment), seconds(submitted), ZoneId::parse(partition))
         else {
-            jobs.unreadable += usize::from(!state.has_ended());
+            if !state.has_ended() && jobs.unreadable.len() < JOBS_MAX {
+                jobs.unreadable.push((number, name.to_owned()));
+            }
             continue;
         };
         if jobs.ours.len() >= JOBS_MAX {
@@ -158,6 +161,11 @@ pub(crate) fn read(text: &str, prefix: &str) -> Option<Jobs> {
     }
     jobs.ours.sort_by_key(|job| job.number);
     Some(jobs)
+}
+
+/// Whether a handle may be of the job with this number.
+pub(crate) fn is_of(number: u64, handle: &str) -> bool {
+    handle.split('.').next().is_some_and(|first| first == number.to_string())
 }
 
 fn is_token(text: &str) -> bool {
@@ -281,9 +289,10 @@ pub(crate) mod tests {
         text.push_str(&line(10, "RUNNING", "1", "2", "vm", "1.0").replace("hpc.hall.", "hpc.other."));
         assert_eq!(read(&text, "hpc.hall.").unwrap().ours.len(), 1);
         let changed = line(1, "RUNNING", "1", "2", "vm", "1.0").replace("hpc1;", "moved to rack b;");
-        assert_eq!(read(&changed, "hpc.hall.").unwrap(), Jobs { ours: Vec::new(), unreadable: 1 });
+        let found = read(&changed, "hpc.hall.").unwrap();
+        assert_eq!((found.ours.len(), found.unreadable.len()), (0, 1));
         let ended = changed.replace("RUNNING", "CANCELLED");
-        assert_eq!(read(&ended, "hpc.hall.").unwrap().unreadable, 0);
+        assert!(read(&ended, "hpc.hall.").unwrap().unreadable.is_empty());
     }
 
     #[test]

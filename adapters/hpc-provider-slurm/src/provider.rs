@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, INSTANCES_PER_JOB_MAX, Shape};
-use crate::commands::{Call, Commands};
+use crate::commands::{Call, Commands, Program};
 use crate::error;
 use crate::interruption;
 use crate::job::{self, JOBS_MAX, Job, JobState, Jobs};
@@ -83,9 +83,24 @@ impl SlurmProvider {
         jobs.ok_or_else(|| error::unreadable(program, &format!("more than {JOBS_MAX} jobs of ours")))
     }
 
+    /// All jobs of ours, unless one that matters cannot be read: somebody wrote over its comment, and it is neither ours
+    /// for certain nor gone.
+    async fn readable(&self, matters: impl Fn(u64, &str) -> bool) -> Result<Vec<Job>> {
+        let jobs = self.jobs().await?;
+        match jobs.unreadable.iter().find(|(number, name)| matters(*number, name)) {
+            Some((number, _)) => {
+                let what =
+                    format!("the comment of job {number} is not ours any more: cancel it, or put it back");
+                Err(unsure(error::unreadable(Program::Squeue, &what)))
+            }
+            None => Ok(jobs.ours),
+        }
+    }
+
     /// The job that stands for a name: of live ones the first, else the last that ran.
     async fn named(&self, name: &str) -> Result<Option<Job>> {
-        let jobs = self.jobs().await?.ours.into_iter().filter(|job| job.name == name && job.exists());
+        let jobs = self.readable(|_, other| other == name).await?;
+        let jobs = jobs.into_iter().filter(|job| job.name == name && job.exists());
         let (ended, live): (Vec<Job>, Vec<Job>) = jobs.partition(|job| job.state.has_ended());
         Ok(live.into_iter().next().or(ended.into_iter().next_back()))
     }
@@ -302,7 +317,6 @@ impl CapacityProvider for SlurmProvider {
     }
 
     async fn observe(&self, what: &Observe) -> Result<Vec<InstanceState>> {
-        let all = |jobs: Jobs| self.states(&jobs.ours);
         match what {
             Observe::Handles(handles) if handles.len() > OBSERVE_MAX => {
                 let what = format!("at most {OBSERVE_MAX} handles in one call, not {}", handles.len());
@@ -310,12 +324,14 @@ impl CapacityProvider for SlurmProvider {
             }
             Observe::Handles(handles) => {
                 let wanted: std::collections::BTreeSet<&InstanceHandle> = handles.iter().collect();
-                let mut states = all(self.jobs().await?);
+                let matters = |number, _: &str| handles.iter().any(|handle| job::is_of(number, &handle.id));
+                let mut states = self.states(&self.readable(matters).await?);
                 states.retain(|state| wanted.contains(&state.handle));
                 Ok(states)
             }
             Observe::Tag { key, value } => {
-                let mut states = all(self.jobs().await?);
+                // It may carry any tag.
+                let mut states = self.states(&self.readable(|_, _| true).await?);
                 states.retain(|state| state.tags.get(key) == Some(value));
                 Ok(states)
             }
@@ -328,7 +344,7 @@ impl CapacityProvider for SlurmProvider {
             return Err(error::config("OtherProvider", &what));
         }
         let _turn = self.turn.lock().await;
-        let jobs = self.jobs().await?.ours;
+        let jobs = self.readable(|number, _| job::is_of(number, &handle.id)).await?;
         let found = jobs.into_iter().find_map(|job| job.index_of(&handle.id).map(|index| (job, index)));
         match found {
             Some((job, index)) if !job.state.has_ended() => self.end(job, index).await,
@@ -346,7 +362,7 @@ impl CapacityProvider for SlurmProvider {
             state.phase.is_live() && state.tags.get(TAG_OWNER).is_some_and(|have| have == owner)
         });
         // A job of ours whose comment somebody changed may be anybody's.
-        Ok(OwnedPage { instances, next: None, complete: jobs.unreadable == 0 })
+        Ok(OwnedPage { instances, next: None, complete: jobs.unreadable.is_empty() })
     }
 
     async fn interruptions(&self, cursor: Option<String>) -> Result<InterruptionPage> {

@@ -103,12 +103,23 @@ impl Broker {
     /// record before it says.
     ///
     /// # Errors
-    /// `HPC-BUD-0001` with every limit in the way, what is left of it and when it resets; `HPC-BUD-0004`.
+    /// `HPC-BUD-0001` with every limit in the way, what is left of it and when it resets; `HPC-BUD-0003` for a team
+    /// without a budget; `HPC-BUD-0004`.
     pub(crate) fn take_hold(&self, lease: &LeaseRecord) -> Result<(), HpcError> {
+        // A budget that was taken away since the plan is no leave to spend without one.
+        self.check_budgeted(&lease.team)?;
         let accelerators = (lease.team.clone(), lease.accelerators());
         self.books
             .hold(&lease.id, &lease.paid_by(), lease.held(&self.settings), accelerators)
             .map_err(|refused| self.over_budget(&refused))
+    }
+
+    /// A team without a budget spends nothing, unless the settings say that it may.
+    pub(crate) fn check_budgeted(&self, team: &TeamId) -> Result<(), HpcError> {
+        if self.settings.unbudgeted || self.books.is_limited(&Payer::team(team)) {
+            return Ok(());
+        }
+        Err(HpcError::coded(&codes::BUD_UNKNOWN, format!("team `{team}` has no budget")).with("team", team))
     }
 
     /// Takes over what a lease's record says: what is so in the ledger is held, whatever is left.

@@ -131,12 +131,17 @@ impl Broker {
         let said = key(&format!("budget-said/{}", payer.kind().as_str()), payer.id())?;
         loop {
             let found = self.store.read::<Account>(&place).await?;
+            let known = found.as_ref().map(|(_, revision)| *revision);
             let (account, change) = match found {
                 Some((account, revision)) => (account, Change::new().expect(place.clone(), revision)),
                 None => (Account::new(payer.clone()), Change::new().expect_absent(place.clone())),
             };
             let limits = edited(&account.limits, edit);
             if limits == account.limits {
+                // Of a commit whose answer was lost nobody here knows yet.
+                if let Some(revision) = known {
+                    self.books.set_account(&account, revision);
+                }
                 let receipts = match self.store.read::<Said>(&said).await? {
                     Some((said, _)) => self.store.receipts([said.entry]).await?,
                     None => Vec::new(),

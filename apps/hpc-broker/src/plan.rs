@@ -9,8 +9,8 @@ use hpc_ledger::Key;
 use hpc_policy::Resource;
 use hpc_provider::QuoteRequest;
 use hpc_resources::{
-    BudgetStanding, Catalog, DecisionId, Facts, Headroom, Money, Offer, Payer, Plan, PlanId, PlanInput,
-    ProviderId, QuotaFamily, Refused, Region, RequestId, ResourceRequest, StockOut, TeamId,
+    BudgetStanding, Catalog, DecisionId, Facts, Headroom, Money, Offer, Plan, PlanId, PlanInput, ProviderId,
+    QuotaFamily, Refused, Region, RequestId, ResourceRequest, StockOut, TeamId,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -171,10 +171,7 @@ impl Broker {
                 Err(refusal) => return Err(self.refused(caller, refusal).await),
             }
         }
-        if !self.settings.unbudgeted && !self.books.is_limited(&Payer::team(&team)) {
-            let message = format!("team `{team}` has no budget");
-            return Err(HpcError::coded(&codes::BUD_UNKNOWN, message).with("team", &team));
-        }
+        self.check_budgeted(&team)?;
         Ok((team, evidence))
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use hpc_audit::{Entry, Outcome};
 use hpc_error::HpcError;
 use hpc_provider::{InstanceHandle, InstancePhase, InstanceState, Interruption, Observe, TAG_INTENT};
-use hpc_resources::{IntentId, LeaseId, Money, ProviderId};
+use hpc_resources::{IntentId, LeaseId, Money, PerInstanceHour, ProviderId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -172,6 +172,9 @@ impl Broker {
                 match answer {
                     Ok(answer) => {
                         instances.extend(answer.instances);
+                        if !answer.complete {
+                            report.problems.push(format!("{id}: its list of instances is not complete"));
+                        }
                         page = answer.next;
                         if page.is_none() {
                             break;
@@ -460,7 +463,10 @@ impl Broker {
         {
             return Ok(());
         }
-        let price = state.price.unwrap_or(hpc_resources::PerInstanceHour(Money::ZERO_USD));
+        let price = match state.price {
+            Some(price) => price,
+            None => self.agreed_price(state).await?,
+        };
         let mut instance = instance_record(state, price);
         instance.to = None;
         instance.from = paid_to.map_or(instance.from, |to| to.max(instance.from));
@@ -474,6 +480,17 @@ impl Broker {
         let change = Change::new().put(place, &record)?.mark(key("open-orphan", &name)?).say(entry);
         self.store.commit_even_unaudited(change).await?;
         Ok(())
+    }
+
+    /// What an instance costs whose provider does not say: what its intent agreed to.
+    async fn agreed_price(&self, state: &InstanceState) -> Result<PerInstanceHour, HpcError> {
+        let id = state.tags.get(TAG_INTENT).and_then(|text| IntentId::parse(text.clone()).ok());
+        let intent = match id {
+            Some(id) => self.intent_by_id(&id).await?,
+            None => None,
+        };
+        // Nothing says what it costs; the entry in the log names the instance.
+        Ok(intent.map_or(PerInstanceHour(Money::ZERO_USD), |intent| intent.spec.price))
     }
 
     /// Ends an orphan that is on the books, and keeps what it cost.

@@ -16,7 +16,7 @@ use hpc_provider_sim::{CatalogReport, CatalogSource, Persistence, SimConfig, Sim
 use hpc_resources::{Money, Payer, ProviderId, TeamId};
 use hpc_timeseries::{TimeSeriesError, TimeSeriesStore};
 use hpc_tsdb::{EmbeddedConfig, EmbeddedTsdb};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::clock::{HostEnvironment, Pace, wall_now};
@@ -37,6 +37,8 @@ use crate::stores::Stores;
 pub const SEED_DEFAULT: u64 = 42;
 /// What the team of the development world may spend.
 const BUDGET_USD: i64 = 100_000;
+/// How far a directory's clock may be ahead of this machine's where real machines are asked.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_secs(5);
 /// Name of the audit log in its checkpoints.
 const AUDIT_ORIGIN: &str = "hpcd-dev.audit";
 
@@ -159,7 +161,7 @@ impl World {
         let first_boot = Arc::new(FirstBoot::new(Arc::clone(&nodes), boot_key));
         let around = Around { sim: &sim, stores: &stores, clock: &told, first_boot: &first_boot };
         let providers = providers::compose(options.providers.as_deref(), &around).await?;
-        keep_time(options.pace, &providers)?;
+        keep_time(options.pace, sim.now(), &providers)?;
         let broker = Broker::builder(
             ledger.clone(),
             shared_audit.clone(),
@@ -298,13 +300,21 @@ impl World {
 }
 
 /// Real machines are paid for by real hours.
-fn keep_time(pace: Pace, providers: &[Arc<dyn CapacityProvider>]) -> Result<(), HpcError> {
+fn keep_time(pace: Pace, now: Timestamp, providers: &[Arc<dyn CapacityProvider>]) -> Result<(), HpcError> {
     let real =
         providers.iter().map(|provider| provider.describe()).find(|description| !description.simulated);
     match (pace, real) {
         (Pace::Times(_), Some(real)) => {
             let message =
                 format!("time cannot pass faster while `{}` is asked, which is not simulated", real.provider);
+            Err(HpcError::coded(&codes::USG_UNKNOWN_VALUE, message))
+        }
+        (_, Some(real)) if now.duration_since(wall_now()) > AHEAD_MAX => {
+            let message = format!(
+                "the clock of this directory is ahead, at {now}, and `{}` is not simulated: its machines would be charged \
+                 for that time; use a directory where time did not pass faster",
+                real.provider
+            );
             Err(HpcError::coded(&codes::USG_UNKNOWN_VALUE, message))
         }
         _ => Ok(()),

@@ -6,7 +6,7 @@ use hpc_provider::{
 };
 
 use crate::labels;
-use crate::names::Place;
+use crate::names::{self, Place};
 use crate::taxonomy::Effect;
 
 use super::client::{NOTHING_THERE, PAGES_MAX, named, next, nonsense, page, pages};
@@ -95,7 +95,7 @@ impl GcpProvider {
         // A tag that no label can be is on no instance.
         let Some(filter) = labels::filter(key, value) else { return Ok(Vec::new()) };
         let mut states = self.states(&self.find(&filter).await?);
-        states.retain(|state| state.tags.get(key).is_some_and(|have| have == value));
+        states.retain(|state| has_our_name(state) && state.tags.get(key).is_some_and(|have| have == value));
         Ok(states)
     }
 
@@ -118,7 +118,15 @@ impl GcpProvider {
         let call = call.set_filter(filter).set_max_results(self.config.page_entries);
         let page = page!(self, call.set_or_clear_page_token(token), instances);
         let mut instances = self.states(&page.entries);
-        instances.retain(|state| state.tags.get(TAG_OWNER).is_some_and(|have| have == owner));
+        instances.retain(|state| {
+            has_our_name(state) && state.tags.get(TAG_OWNER).is_some_and(|have| have == owner)
+        });
         Ok(OwnedPage { instances, next: page.next, complete: page.whole })
     }
+}
+
+/// Labels are copied with a machine, and whoever may set them may set ours. What has another name was not made here, and
+/// must not be ended here.
+fn has_our_name(state: &InstanceState) -> bool {
+    Place::parse(&state.handle.id).is_some_and(|place| names::is_ours(&place.name))
 }

@@ -293,13 +293,24 @@ async fn an_unknown_price_is_never_bought() {
 
 /// Somebody wrote over the comment of a job of ours: the list no longer vouches for itself.
 #[tokio::test]
-async fn a_list_with_an_unreadable_job_is_not_complete() {
+async fn an_unreadable_job_is_neither_listed_nor_taken_for_gone() {
     let story = story();
-    story.provider.provision(&story.spec(1, 1).await).await.unwrap();
+    let spec = story.spec(1, 1).await;
+    let handle = story.provider.provision(&spec).await.unwrap().handles.remove(0);
     assert!(story.provider.list_owned("suite", None).await.unwrap().complete);
     story.slurm.with(|state| state.jobs[0].comment = "see ticket 7".to_owned());
     let page = story.provider.list_owned("suite", None).await.unwrap();
     assert!(page.instances.is_empty() && !page.complete);
+    let tag = Observe::Tag { key: "hpc-owner".to_owned(), value: "suite".to_owned() };
+    for what in [Observe::Handles(vec![handle.clone()]), tag] {
+        assert!(story.provider.observe(&what).await.unwrap_err().message.contains("comment"));
+    }
+    assert_eq!(story.provider.release(&handle).await.unwrap_err().certainty, Certainty::Unknown);
+    assert_eq!(story.provider.provision(&spec).await.unwrap_err().certainty, Certainty::Unknown);
+    assert_eq!(story.slurm.with(|state| state.jobs.len()), 1, "nothing is submitted beside it");
+    // Others are not touched by it.
+    let other = story.provider.provision(&story.spec(2, 1).await).await.unwrap().handles.remove(0);
+    assert_eq!(story.provider.observe(&Observe::Handles(vec![other])).await.unwrap().len(), 1);
 }
 
 /// A refused submission leaves a record in Slurm; it never was an instance, and its token is still new.

@@ -223,6 +223,26 @@ async fn an_administrator_sets_and_removes_budgets_once_and_on_the_record() {
     assert!(world.broker.edit_budget(&lead(), &who, &edit(Some("-1 USD"), None, None)).await.is_err());
 }
 
+/// Taking a team's budget away stops its spending: what was planned before it, and what runs.
+#[tokio::test]
+async fn a_budget_that_was_taken_away_carries_no_plan_and_no_renewal() {
+    let world = World::new(Script::default()).await;
+    let running = world.apply(eight_h100()).await.unwrap().lease;
+    let planned = world.broker.plan(&you(), eight_h100()).await.unwrap().0.plan.id;
+    limit(&world, "team:ml", LimitsEdit { set: Limits::default(), remove: BudgetWindow::ALL.to_vec() }).await;
+    let calls = [
+        world.broker.apply(&you(), &planned, &Silent).await.map(drop),
+        world.broker.renew(&you(), &running.id, 3_600, "k1").await.map(drop),
+    ];
+    for refused in calls {
+        assert_eq!(refused.unwrap_err().code_text(), Some("HPC-BUD-0003"));
+    }
+    assert_eq!(world.sim.live_instances().len(), 1, "nothing was created");
+    let kept = world.broker.lease_by_id(&running.id).await.unwrap();
+    assert_eq!((kept.ends_at, kept.hold), (running.ends_at, running.hold));
+    world.broker.release(&you(), &running.id).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_crash_at_every_commit_of_a_change_leaves_the_old_limits_or_the_new() {
     for nth in 1..=2 {

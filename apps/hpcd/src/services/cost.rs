@@ -59,7 +59,7 @@ impl CostService for Api {
         let filter = filter(message)?;
         let (sender, receiver) = mpsc::channel(CHARGES_WAITING_MAX);
         let broker = Arc::clone(self.broker());
-        // Ends when the caller hangs up: the next charge cannot be sent.
+        // Ends when the caller hangs up, at the latest with the page that is being read.
         tokio::spawn(async move {
             if let Err(error) = send_charges(&broker, &caller, &filter, &sender).await {
                 drop(sender.send(Err(error)).await);
@@ -90,6 +90,9 @@ async fn send_charges(
     for of_orphans in [false, true] {
         let mut after: Option<String> = None;
         loop {
+            if sender.is_closed() {
+                return Ok(());
+            }
             let page = match of_orphans {
                 false => broker.charges(filter, after.as_deref(), &may_see).await,
                 true if sees_orphans => broker.orphan_charges(filter, after.as_deref()).await,

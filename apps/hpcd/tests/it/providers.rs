@@ -180,8 +180,18 @@ async fn time_passes_faster_for_simulated_clouds_alone() {
     std::fs::write(dir.path().join("lab.yaml"), LAB).unwrap();
     let own = file(&dir, "providers: [{ simulated: {} }, { static: { id: lab, inventory: lab.yaml } }]\n");
     let at = |providers| WorldOptions { providers, pace: Pace::Times(20), ..crate::options(None) };
-    let error = World::open(at(Some(own))).await.map(drop).unwrap_err();
+    let error = World::open(at(Some(own.clone()))).await.map(drop).unwrap_err();
     assert!(error.to_string().contains("`lab`"), "{error}");
+    // Where it ran ahead, real machines would be charged for time that has not passed.
+    let data = dir.path().join("ahead");
+    let world = World::open(crate::options(Some(&data))).await.unwrap();
+    let years = wall_now().duration_since(world.now()).unsigned_abs() + std::time::Duration::from_secs(60);
+    world.pass(years).unwrap();
+    world.audit.close().await.unwrap();
+    drop(world);
+    let own = WorldOptions { providers: Some(own), ..crate::options(Some(&data)) };
+    let error = World::open(own).await.map(drop).unwrap_err();
+    assert!(error.to_string().contains("ahead"), "{error}");
     let world = World::open(at(None)).await.unwrap();
     // In this order what passed there is at least twenty times what is measured here. Plans last five minutes there.
     let (before, from) = (world.now(), wall_now());
