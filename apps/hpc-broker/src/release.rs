@@ -80,6 +80,9 @@ impl Broker {
             return Ok((lease, Vec::new()));
         }
         let mut receipts = Vec::new();
+        if lease.state != LeaseState::Releasing && !self.is_still_due(&lease, reason).await? {
+            return Ok((lease, receipts));
+        }
         if lease.state != LeaseState::Releasing {
             lease.state = LeaseState::Releasing;
             lease.end_reason = Some(reason);
@@ -102,6 +105,15 @@ impl Broker {
         let (lease, more) = self.settle(lease).await?;
         receipts.extend(more);
         Ok((lease, receipts))
+    }
+
+    /// Whether what was decided on an older record holds for this one: a renewal may have come between.
+    async fn is_still_due(&self, lease: &LeaseRecord, reason: EndReason) -> Result<bool, HpcError> {
+        Ok(match reason {
+            EndReason::Expired => lease.ends_at.is_some_and(|end| end <= self.environment.now()),
+            EndReason::HardStop => self.lease_cost(lease).await?.exceeds(lease.hold),
+            _ => true,
+        })
     }
 
     /// Ends the instances of an intent. It is final once the provider has confirmed the end of each.
