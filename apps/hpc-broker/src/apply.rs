@@ -655,6 +655,7 @@ async fn instances(
                 to: None,
                 reclaimed: false,
                 missing_since: None,
+                unseen: true,
             },
         })
         .collect()
@@ -669,5 +670,6 @@ pub(crate) fn instance_record(state: &InstanceState, frozen: PerInstanceHour) ->
         to: state.ended_at,
         reclaimed: state.reclaimed,
         missing_since: None,
+        unseen: false,
     }
 }

@@ -78,10 +78,7 @@ impl Running {
     fn takes(&mut self, intent: &IntentRecord, cloud: &Cloud) -> bool {
         let listed = cloud.get(&intent.spec.offer.provider);
         let is_live = |instance: &InstanceRecord| {
-            // What was missed once has a start that is only guessed: it is looked at again.
-            instance.to.is_none()
-                && instance.missing_since.is_none()
-                && listed.is_some_and(|listed| listed.live.contains(&instance.handle))
+            instance.is_known_to_run() && listed.is_some_and(|listed| listed.live.contains(&instance.handle))
         };
         let takes = intent.state == IntentState::Acknowledged && intent.instances.iter().all(is_live);
         if takes {
@@ -274,9 +271,8 @@ impl Broker {
     ) -> Result<IntentRecord, HpcError> {
         let listed = cloud.get(&intent.spec.offer.provider);
         let is_live = |handle: &InstanceHandle| listed.is_some_and(|listed| listed.live.contains(handle));
-        let all_live = intent.instances.iter().all(|instance| {
-            instance.to.is_none() && instance.missing_since.is_none() && is_live(&instance.handle)
-        });
+        let all_live =
+            intent.instances.iter().all(|instance| instance.is_known_to_run() && is_live(&instance.handle));
         if all_live || listed.is_none() {
             return Ok(intent);
         }

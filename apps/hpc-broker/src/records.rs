@@ -164,9 +164,17 @@ pub struct InstanceRecord {
     /// Since when the provider, although it answers, knows nothing of it. One blind look proves nothing.
     #[serde(default)]
     pub missing_since: Option<Timestamp>,
+    /// Whether the provider has not shown it yet: its price and start are then only what was agreed and assumed.
+    #[serde(default)]
+    pub unseen: bool,
 }
 
 impl InstanceRecord {
+    /// Whether the provider has shown it, and it has neither ended nor been missed since: there is nothing to take over.
+    pub(crate) const fn is_known_to_run(&self) -> bool {
+        self.to.is_none() && self.missing_since.is_none() && !self.unseen
+    }
+
     /// What it has cost up to `now`, or up to its end.
     ///
     /// # Errors

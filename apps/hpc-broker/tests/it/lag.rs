@@ -1,0 +1,66 @@
+//! A cloud that does not show at once what it created: price and start are taken over as soon as it does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hpc_broker::{Broker, Environment, Settings, Silent};
+use hpc_crypto::signing::KeyPair;
+use hpc_ledger::Ledger;
+use hpc_memory::audit::MemoryAuditLog;
+use hpc_memory::ledger::MemoryLedger;
+use hpc_policy::PolicySet;
+use hpc_provider_sim::{SimConfig, SimWorld};
+use hpc_resources::TeamId;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::world::{POLICY, World, eight_h100, start, you};
+
+/// Two seconds ahead of the clouds, as if that long had passed between a create and its record.
+struct Ahead(Arc<SimWorld>, AtomicU64);
+
+impl Environment for Ahead {
+    fn now(&self) -> Timestamp {
+        self.0.now() + SignedDuration::from_secs(2)
+    }
+    fn draw(&self) -> u128 {
+        u128::from(self.1.fetch_add(1, Ordering::Relaxed)) << 64 | 7
+    }
+}
+
+async fn world() -> World {
+    let clouds = SimConfig { consistency_ms: 10_000, ..SimConfig::new(7, start()) };
+    let sim = Arc::new(SimWorld::open(clouds).unwrap());
+    let ledger = Arc::new(MemoryLedger::new());
+    let audit = Arc::new(MemoryAuditLog::new("test.log", KeyPair::from_seed([7; 32])).unwrap());
+    let policies = Arc::new(PolicySet::parse_documents([("test.yaml", POLICY)]).unwrap());
+    let clock = Arc::new(Ahead(sim.clone(), AtomicU64::new(1)));
+    let shared: Arc<dyn Ledger> = ledger.clone();
+    let broker = Broker::builder(shared, audit.clone(), policies, clock)
+        .providers(sim.providers())
+        .settings(Settings { owner: "test".to_owned(), ..Settings::default() })
+        .build()
+        .await
+        .unwrap();
+    broker.set_budget(&TeamId::parse("ml").unwrap(), "100000 USD".parse().unwrap()).await.unwrap();
+    World { sim, ledger, audit, broker: Arc::new(broker), runs: 0 }
+}
+
+#[tokio::test]
+async fn a_start_that_was_only_assumed_is_put_right_while_the_lease_runs() {
+    let world = world().await;
+    let intent = || async { world.broker.intents(None, 10).await.unwrap().items.remove(0) };
+    let plan = world.broker.plan(&you(), eight_h100()).await.unwrap().0.plan.id;
+    world.broker.apply(&you(), &plan, &Silent).await.unwrap();
+    let assumed = intent().await;
+    assert!(assumed.instances[0].unseen, "the cloud shows nothing yet");
+    // Nobody looked while it was hidden; the first look is when it shows.
+    world.sim.advance(Duration::from_secs(11)).unwrap();
+    world.broker.reconcile().await.unwrap();
+    let seen = intent().await;
+    assert!(!seen.instances[0].unseen && seen.instances[0].from < assumed.instances[0].from);
+    world.check().await;
+    // From then on there is nothing to write about it.
+    world.broker.reconcile().await.unwrap();
+    assert_eq!(intent().await, seen);
+}
