@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hpc_broker::{Charge, label_filter};
 use hpc_error::{HpcError, codes};
@@ -177,31 +177,41 @@ impl Sums {
     }
 }
 
-/// Where an export goes.
+/// Where an export goes. A file gets its name when it is whole: half a bill looks like one.
 enum Sink<'a> {
     Screen,
-    File(BufWriter<File>, &'a Path),
+    File { file: BufWriter<File>, part: PathBuf, path: &'a Path },
 }
 
 impl<'a> Sink<'a> {
     fn open(out: Option<&'a Path>) -> Result<Self, HpcError> {
         let Some(path) = out else { return Ok(Self::Screen) };
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        Ok(Self::File(BufWriter::new(file.map_err(|error| unwritable(path, &error))?), path))
+        if path.exists() {
+            return Err(unwritable(path, &ErrorKind::AlreadyExists.into()));
+        }
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part);
+        let file = BufWriter::new(file.map_err(|error| unwritable(&part, &error))?);
+        Ok(Self::File { file, part, path })
     }
 
     fn write(&mut self, line: &str, screen: &mut Screen<'_>) -> Result<(), HpcError> {
         match self {
             Self::Screen => screen.text(line),
-            Self::File(file, path) => {
-                file.write_all(line.as_bytes()).map_err(|error| unwritable(path, &error))
+            Self::File { file, part, .. } => {
+                file.write_all(line.as_bytes()).map_err(|error| unwritable(part, &error))
             }
         }
     }
 
     fn finish(self) -> Result<(), HpcError> {
-        let Self::File(mut file, path) = self else { return Ok(()) };
-        file.flush().and_then(|()| file.get_ref().sync_all()).map_err(|error| unwritable(path, &error))
+        let Self::File { mut file, part, path } = self else { return Ok(()) };
+        file.flush().and_then(|()| file.get_ref().sync_all()).map_err(|error| unwritable(&part, &error))?;
+        // Unlike a rename this replaces nothing.
+        std::fs::hard_link(&part, path).map_err(|error| unwritable(path, &error))?;
+        std::fs::remove_file(&part).map_err(|error| unwritable(&part, &error))
     }
 }
 

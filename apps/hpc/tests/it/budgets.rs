@@ -92,6 +92,23 @@ fn charges_are_listed_with_their_sum() {
     assert!(daemon.seen()[0].1.contains("payer: \"team:ml\""));
 }
 
+/// A stream that breaks leaves no file that looks like a bill, and nothing in the way of the next attempt.
+#[test]
+fn half_an_export_does_not_get_the_name_of_a_bill() {
+    let whole = charge("2026-11", "2026-11-30T23:59:50.5Z", "2026-12-01T00:00:00Z", 10, "0.010000001 USD");
+    let broken = Answers::default().with("charges", "hpc.charge/v1", &[whole, serde_json::json!({})]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bill.csv");
+    let out = path.to_str().unwrap();
+    let outcome = Daemon::start(broken).hpc(&["cost", "export", "--out", out]);
+    assert!(outcome.code != 0 && !path.exists(), "{}", outcome.err);
+    assert!(folder.path().join("bill.csv.part").exists());
+    let outcome = Daemon::start(bill()).hpc(&["cost", "export", "--out", out]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 #[test]
 fn an_export_has_the_columns_of_focus_and_adds_up() {
     let daemon = Daemon::start(bill());
