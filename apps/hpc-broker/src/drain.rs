@@ -88,11 +88,14 @@ impl Broker {
             let message = format!("lease `{id}` is still being created; wait until that has ended");
             return Err(HpcError::coded(&codes::LSE_NOT_ACTIVE, message).with("lease", id));
         }
-        self.books.begin(&format!("lease/{id}")).ok_or_else(|| {
-            let message = format!("another call works on lease `{id}`; try again");
-            HpcError::coded(&codes::LSE_BUSY, message).with("lease", id)
-        })
+        self.books.begin(&format!("lease/{id}")).ok_or_else(|| busy(id))
     }
+}
+
+/// Another call works on the lease, and this one has changed nothing.
+pub(crate) fn busy(id: &LeaseId) -> HpcError {
+    let message = format!("another call works on lease `{id}`; try again");
+    HpcError::coded(&codes::LSE_BUSY, message).with("lease", id)
 }
 
 /// Each end that a drain was given has its own entry.

@@ -12,6 +12,7 @@ use hpc_resources::{Account, IntentId, LeaseId, Money, Month};
 use crate::apply::instance_record;
 use crate::broker::{Broker, sum};
 use crate::budgets::account_key;
+use crate::drain::busy;
 use crate::environment::Caller;
 use crate::evidence::Evidence;
 use crate::fail;
@@ -72,8 +73,12 @@ impl Broker {
         evidence: Option<&Evidence>,
     ) -> Result<(LeaseRecord, Vec<Receipt>), HpcError> {
         let Some(_begun) = self.books.begin(&format!("lease/{id}")) else {
-            let message = format!("lease `{id}` is being ended by another call");
-            return Err(HpcError::coded(&codes::LSE_RELEASE_PENDING, message));
+            if self.lease_by_id(id).await?.state == LeaseState::Releasing {
+                let message = format!("lease `{id}` is being ended by another call");
+                return Err(HpcError::coded(&codes::LSE_RELEASE_PENDING, message).with("lease", id));
+            }
+            // It may be a renewal: nobody ends it, and it goes on to cost.
+            return Err(busy(id));
         };
         let mut lease = self.lease_by_id(id).await?;
         if lease.state.is_final() {
