@@ -168,11 +168,9 @@ async fn a_request_goes_the_whole_way_and_leaves_nothing() {
 
     // Another installation in the same account, of the same seed, finds nothing of its own: it ends nothing.
     let other = Place::new(server, server).await;
-    let later = wall_now().saturating_add(SignedDuration::from_mins(30)).unwrap();
-    let providers = Some(other.folder.path().join("providers.json"));
-    let stranger = WorldOptions { seed: None, providers, start: later, ..options(Some(&other.data())) };
-    let stranger = World::open(stranger).await.unwrap();
+    let stranger = other.open().await;
     assert_eq!(stranger.data.seed(), world.data.seed());
+    stranger.pass(Duration::from_mins(30)).unwrap();
     let round = stranger.reconcile().await.unwrap();
     assert_eq!((round.reaped, round.problems.as_slice()), (0, &[][..]));
     assert!(stranger.broker.orphans(None, 10).await.unwrap().items.is_empty());
