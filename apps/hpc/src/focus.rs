@@ -122,9 +122,9 @@ fn row(charge: &Charge) -> Map<String, Value> {
         .as_ref()
         .map_or_else(|| "explained by nothing".to_owned(), |lease| format!("lease {lease}"));
     let category = match charge.kind {
-        Some(OfferKind::OnDemand) => "Standard",
+        Some(OfferKind::OnDemand | OfferKind::Flex) => "Standard",
         Some(OfferKind::Spot) => "Dynamic",
-        Some(OfferKind::Reserved) => "Committed",
+        Some(OfferKind::Reserved | OfferKind::Block) => "Committed",
         Some(OfferKind::Owned) | None => "Other",
     };
     let simulated = if charge.simulated { "SIMULATED: " } else { "" };

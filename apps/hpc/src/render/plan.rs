@@ -262,6 +262,12 @@ fn detail(why: &Exclusion) -> String {
             out.code,
             text::clock_time(*until)
         ),
+        Exclusion::ReservationFull { need, left } => format!("needs {need} instances, {left} left"),
+        Exclusion::Window { opens_at: Some(at), .. } => format!("begins at {}", text::clock_time(*at)),
+        Exclusion::Window { ends_at: Some(at), need_until, .. } => {
+            format!("ends at {}, needed until {}", text::clock_time(*at), text::clock_time(*need_until))
+        }
+        Exclusion::Window { need_until, .. } => format!("needed until {}", text::clock_time(*need_until)),
         Exclusion::Shape { need } => need.clone(),
         Exclusion::ProviderDown { message } => message.clone(),
         Exclusion::Region | Exclusion::Provider | Exclusion::Kind | Exclusion::Rank => String::new(),
