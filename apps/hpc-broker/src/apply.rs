@@ -10,7 +10,7 @@ use hpc_provider::{
     ProvisionResult, ProvisionSpec, QuoteRequest, TAG_INTENT, TAG_LEASE, TAG_OWNER, Token,
 };
 use hpc_resources::{
-    Attempt, IntentId, LeaseId, Money, OfferKey, PerInstanceHour, PlanId, ProviderId, Refused,
+    Attempt, IntentId, LeaseId, Money, Offer, OfferKey, PerInstanceHour, PlanId, ProviderId, Refused,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -252,6 +252,11 @@ impl Broker {
         if walk.blocked_providers.contains(&offer.provider) {
             return Err("the provider just refused our credential".to_owned());
         }
+        // A plan lives for a while: as much less than the whole time as that is still what was planned.
+        let missing_s = offer.falls_short_s(now, plan.plan.duration_s);
+        if missing_s > u64::from(self.settings.plan_valid_s) {
+            return Err(format!("its capacity now ends {missing_s} s too early"));
+        }
         let description = self.provider(&offer.provider).map_err(|error| error.to_string())?.describe();
         let missing = description.supports.missing_to_create();
         if !missing.is_empty() {
@@ -298,7 +303,7 @@ impl Broker {
             let port = self.provider(provider).map_err(|error| error.to_string())?;
             let ask = QuoteRequest { request: plan.request.clone(), now: self.environment.now() };
             let quote = port.get_quote(&ask).await.map_err(|error| format!("no fresh price: {error}"))?;
-            let prices = quote.offers.into_iter().map(|offer| (offer.key(), offer.price)).collect();
+            let prices = quote.offers.into_iter().map(|offer| (offer.key(), offer.rate())).collect();
             walk.prices.insert(provider.clone(), prices);
         }
         match walk.prices.get(provider).and_then(|prices| prices.get(offer)) {
@@ -474,8 +479,7 @@ impl Broker {
         intent.updated_at = now;
         lease.state = LeaseState::Active;
         lease.active_at = Some(now);
-        let lasts = SignedDuration::from_secs(i64::try_from(plan.plan.duration_s).unwrap_or(i64::MAX));
-        lease.ends_at = Some(now.saturating_add(lasts).unwrap_or(Timestamp::MAX));
+        lease.ends_at = Some(end_of(&intent.spec.offer, &intent.instances, now, plan.plan.duration_s));
         lease.offer = Some(intent.spec.offer.clone());
         lease.instances = intent.spec.instances;
         lease.cost_per_hour(&intent.instances);
@@ -578,7 +582,7 @@ struct Walk {
 }
 
 impl Walk {
-    fn remember(&mut self, error: &ProviderError, offer: &hpc_resources::Offer) {
+    fn remember(&mut self, error: &ProviderError, offer: &Offer) {
         match (error.kind, &offer.quota) {
             (ErrorKind::Quota, Some(quota)) => {
                 self.quota_refusals += 1;
@@ -659,6 +663,19 @@ async fn instances(
             },
         })
         .collect()
+}
+
+/// When a lease that begins now ends: with its time, or with its capacity, which began with its first instance.
+pub(crate) fn end_of(
+    offer: &Offer,
+    instances: &[InstanceRecord],
+    now: Timestamp,
+    duration_s: u64,
+) -> Timestamp {
+    let begun = instances.iter().map(|instance| instance.from).min().map_or(now, |first| first.min(now));
+    let wanted = SignedDuration::from_secs(i64::try_from(duration_s).unwrap_or(i64::MAX));
+    let wanted = now.saturating_add(wanted).unwrap_or(Timestamp::MAX);
+    offer.ends_by(begun).map_or(wanted, |end| end.min(wanted))
 }
 
 /// What the provider says of an instance, as the ledger keeps it.

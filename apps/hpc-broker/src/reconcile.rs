@@ -9,10 +9,10 @@ use hpc_audit::{Entry, Outcome};
 use hpc_error::HpcError;
 use hpc_provider::{InstanceHandle, InstancePhase, InstanceState, Interruption, Observe, TAG_INTENT};
 use hpc_resources::{IntentId, LeaseId, Money, PerInstanceHour, ProviderId};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::apply::{claim_name, instance_record};
+use crate::apply::{claim_name, end_of, instance_record};
 use crate::broker::{Broker, sum};
 use crate::entry::say;
 use crate::fail;
@@ -243,8 +243,7 @@ impl Broker {
         intent.updated_at = now;
         lease.state = LeaseState::Active;
         lease.active_at = Some(now);
-        let lasts = SignedDuration::from_secs(i64::try_from(lease.duration_s).unwrap_or(i64::MAX));
-        lease.ends_at = Some(now.saturating_add(lasts).unwrap_or(jiff::Timestamp::MAX));
+        lease.ends_at = Some(end_of(&intent.spec.offer, &intent.instances, now, lease.duration_s));
         lease.offer = Some(intent.spec.offer.clone());
         lease.instances = intent.spec.instances;
         lease.cost_per_hour(&intent.instances);

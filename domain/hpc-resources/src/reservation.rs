@@ -54,11 +54,12 @@ impl Offer {
         [reservation, self.run_max_s.map(|seconds| later(start, seconds))].into_iter().flatten().min()
     }
 
-    /// The end of a lease that begins at `start` and should last `duration_s` seconds: then, or when the offer ends.
+    /// How many seconds of `duration_s` from `start` on it does not last; 0 when it lasts for all of them.
     #[must_use]
-    pub fn lease_end(&self, start: Timestamp, duration_s: u64) -> Timestamp {
+    pub fn falls_short_s(&self, start: Timestamp, duration_s: u64) -> u64 {
         let wanted = later(start, duration_s);
-        self.ends_by(start).map_or(wanted, |end| end.min(wanted))
+        let short = self.ends_by(start).map_or(0, |end| wanted.as_second() - end.as_second());
+        u64::try_from(short).unwrap_or(0)
     }
 
     /// Whether the reservation has room for so many instances, and lasts from `now` for so many seconds.

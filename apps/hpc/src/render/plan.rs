@@ -159,6 +159,11 @@ pub(crate) fn offers(plan: &Plan, wide: bool, more_by: &str) -> String {
     if more > 0 {
         let _ = writeln!(out, "  {more} more: {more_by}");
     }
+    for (position, attempt) in plan.attempts.iter().take(shown).enumerate() {
+        if let Some(standing) = attempt.standing() {
+            let _ = writeln!(out, "  {}: {}", position + 1, text::line(&standing));
+        }
+    }
     out.push('\n');
     out
 }

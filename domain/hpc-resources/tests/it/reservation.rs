@@ -184,15 +184,17 @@ fn nothing_is_planned_past_an_end_or_before_a_beginning() {
 }
 
 #[test]
-fn a_lease_ends_with_its_capacity() {
+fn what_an_offer_lasts_is_the_shorter_of_two_ends() {
     let start = at("12:00:00");
     let block = block("cr-1", None, "13:00:00");
-    assert_eq!(block.lease_end(start, 7_200), at("13:00:00"));
-    assert_eq!(block.lease_end(start, 1_800), at("12:30:00"));
-    assert_eq!(offer(OfferKind::Spot, None).lease_end(start, 7_200), at("14:00:00"));
-    assert_eq!(offer(OfferKind::Spot, None).lease_end(start, u64::MAX), Timestamp::MAX);
+    assert_eq!((block.ends_by(start), block.falls_short_s(start, 7_200)), (Some(at("13:00:00")), 3_600));
+    assert_eq!(block.falls_short_s(start, 3_600), 0);
+    assert_eq!(block.falls_short_s(at("14:00:00"), 60), 3_660, "it is over");
+    let spot = offer(OfferKind::Spot, None);
+    assert_eq!((spot.ends_by(start), spot.falls_short_s(start, u64::MAX)), (None, 0));
     let both = Offer { run_max_s: Some(600), ..block };
-    assert_eq!(both.ends_by(start), Some(at("12:10:00")), "the earlier of the two");
+    assert_eq!(both.ends_by(start), Some(at("12:10:00")));
+    assert_eq!(both.ends_by(at("12:55:00")), Some(at("13:00:00")));
 }
 
 #[test]
