@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{
 use hpc_identity::X509Svid;
 use rcgen::{CertificateParams, DistinguishedName, SubjectPublicKeyInfo};
 use x509_parser::prelude::{FromDer, X509Certificate, X509CertificationRequest};
+use zeroize::Zeroizing;
 
 use crate::AuthError;
 use crate::keys::P256Key;
@@ -39,16 +40,17 @@ impl CsrRequest {
         &self.csr_der
     }
 
-    /// Joins the certificate chain that came back (DER, leaf first) with the key.
+    /// Joins the certificate chain that came back (DER, leaf first) with the key. An answer that cannot be used leaves the
+    /// request as it was: it may be sent again.
     ///
     /// # Errors
     /// [`AuthError::Key`] when the certificate is for another key; [`AuthError::Identity`] when it breaks a rule.
-    pub fn finish(self, chain_der: Vec<Vec<u8>>) -> Result<X509Svid, AuthError> {
+    pub fn finish(&self, chain_der: Vec<Vec<u8>>) -> Result<X509Svid, AuthError> {
         let own = chain_der.first().is_some_and(|leaf| certificate_has_point(leaf, self.key.public_point()));
         if !own {
             return Err(AuthError::Key { reason: "the certificate is for another key than was requested" });
         }
-        Ok(X509Svid::from_der(chain_der, self.key.into_pkcs8_der())?)
+        Ok(X509Svid::from_der(chain_der, Zeroizing::new(self.key.pkcs8_der().to_vec()))?)
     }
 }
 

@@ -17,8 +17,10 @@
 //! let text = token.encode(); // this goes to the node
 //!
 //! let shown = JoinToken::parse(&text)?;
-//! assert!(record.redeem(&shown, now).is_ok());
-//! assert!(record.redeem(&shown, now).is_err()); // once
+//! # let (csr_der, another_csr_der) = (b"one", b"two");
+//! assert!(record.redeem(&shown, csr_der, now).is_ok());
+//! assert!(record.redeem(&shown, csr_der, now).is_ok()); // the same node asks again: its answer was lost
+//! assert!(record.redeem(&shown, another_csr_der, now).is_err()); // once
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -69,7 +71,7 @@ pub enum JoinError {
     /// The token's time is over.
     #[error("the join token has expired; ask for a new one")]
     Expired,
-    /// The token was used before.
+    /// The token was used before, with another signing request.
     #[error("the join token was used before; ask for a new one")]
     AlreadyUsed,
 }
@@ -211,7 +213,7 @@ impl JoinToken {
     #[must_use]
     pub fn hash(&self) -> TokenHash {
         let digest = Sha256::new().chain_update(HASH_CONTEXT).chain_update(&*self.body()).finalize();
-        TokenHash(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        TokenHash(hexadecimal(&digest))
     }
 
     /// Version, secret, authority, length of the node's name, node's name, server's ID.
@@ -226,6 +228,10 @@ impl JoinToken {
         body.extend_from_slice(server.as_bytes());
         body
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn check(body: &[u8]) -> [u8; CHECK_BYTES] {
@@ -262,6 +268,9 @@ pub struct JoinRecord {
     node: NodeName,
     expires_at: Timestamp,
     used_at: Option<Timestamp>,
+    /// SHA-256 of the signing request that it was used with, in hexadecimal; none for what was used before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    used_for: Option<String>,
 }
 
 impl JoinRecord {
@@ -275,28 +284,44 @@ impl JoinRecord {
         }
         let lifetime = SignedDuration::try_from(lifetime).map_err(|_| JoinError::Lifetime)?;
         let expires_at = now.checked_add(lifetime).map_err(|_| JoinError::Lifetime)?;
-        Ok(Self { token_hash: token.hash(), node: token.node.clone(), expires_at, used_at: None })
+        Ok(Self {
+            token_hash: token.hash(),
+            node: token.node.clone(),
+            expires_at,
+            used_at: None,
+            used_for: None,
+        })
     }
 
-    /// Marks the token used, and names the node that may now have a certificate.
+    /// Marks the token used with this signing request (PKCS#10 DER), and names the node that may now have a certificate.
+    ///
+    /// The same request again, in the token's time, is the same node, whose answer was lost: it may have a certificate
+    /// again, for the key that it had asked for. Nobody gains by repeating it who does not have that key.
     ///
     /// Write the changed record in the transaction that also notes the certificate, before the certificate is sent.
     ///
     /// # Errors
     /// [`JoinError::Unknown`] for another token, compared in constant time; then [`JoinError::AlreadyUsed`], [`JoinError::Expired`].
     /// The record is unchanged then.
-    pub fn redeem(&mut self, token: &JoinToken, now: Timestamp) -> Result<&NodeName, JoinError> {
+    pub fn redeem(
+        &mut self,
+        token: &JoinToken,
+        csr_der: &[u8],
+        now: Timestamp,
+    ) -> Result<&NodeName, JoinError> {
         let shown = token.hash();
         if !bool::from(shown.as_str().as_bytes().ct_eq(self.token_hash.as_str().as_bytes())) {
             return Err(JoinError::Unknown);
         }
-        if self.used_at.is_some() {
+        let asked = hexadecimal(&Sha256::digest(csr_der));
+        if self.used_at.is_some() && self.used_for.as_ref() != Some(&asked) {
             return Err(JoinError::AlreadyUsed);
         }
         if now >= self.expires_at {
             return Err(JoinError::Expired);
         }
-        self.used_at = Some(now);
+        self.used_at.get_or_insert(now);
+        self.used_for = Some(asked);
         Ok(&self.node)
     }
 

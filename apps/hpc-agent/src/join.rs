@@ -28,33 +28,56 @@ pub struct Joined {
 /// the authority whose digest the token holds.
 ///
 /// # Errors
-/// `HPC-AUT-0006` for a token that is refused, `HPC-NET-0001` when the daemon cannot be reached, `HPC-AUT-0004` when what
-/// it answers cannot be used.
+/// As [`Joining::ask`].
 pub async fn join(endpoint: &str, token: &JoinToken) -> Result<Joined, HpcError> {
-    let unusable = |error: String| HpcError::coded(&codes::AUT_UNTRUSTED, error);
-    let request = CsrRequest::generate().map_err(|error| unusable(error.to_string()))?;
-    let channel =
-        GrpcClientBuilder::new(endpoint).with_join_token(token).connect().await.map_err(|error| {
-            HpcError::coded(
-                &codes::NET_DAEMON_UNREACHABLE,
-                format!("cannot reach `{endpoint}` to join: {error}"),
-            )
-        })?;
-    let answer = NodeServiceClient::new(channel)
-        .join(JoinRequest {
-            token: token.encode().to_string(),
-            node_name: token.node().as_str().to_owned(),
-            csr_der: request.csr_der().to_vec().into(),
-        })
-        .await
-        .map_err(HpcError::from)?
-        .into_inner();
-    let der = |list: Vec<Bytes>| list.into_iter().map(Vec::from).collect::<Vec<Vec<u8>>>();
-    let svid = request.finish(der(answer.cert_chain_der)).map_err(|error| unusable(error.to_string()))?;
-    let id = svid.id().clone();
-    let bundle = TrustBundle::new(id.trust_domain().clone(), der(answer.bundle_der))
-        .map_err(|error| unusable(error.to_string()))?;
-    let identity = StaticIdentity::new(svid, [bundle]).map_err(|error| unusable(error.to_string()))?;
-    let telemetry_addr = answer.telemetry_addr;
-    Ok(Joined { id, daemon: token.server().clone(), identity: Arc::new(identity), telemetry_addr })
+    Joining::new()?.ask(endpoint, token).await
+}
+
+/// A key of this process, and the request for its certificate. It may be asked for again when an answer was lost: a token
+/// is good once, and always for the request that it was first used with.
+pub struct Joining(CsrRequest);
+
+impl Joining {
+    /// Draws the key.
+    ///
+    /// # Errors
+    /// `HPC-AUT-0004` without randomness.
+    pub fn new() -> Result<Self, HpcError> {
+        CsrRequest::generate().map(Self).map_err(unusable)
+    }
+
+    /// Asks the daemon at `endpoint` once.
+    ///
+    /// # Errors
+    /// `HPC-AUT-0006` for a token that is refused, `HPC-NET-0001` when the daemon cannot be reached, `HPC-AUT-0004` when what
+    /// it answers cannot be used.
+    pub async fn ask(&self, endpoint: &str, token: &JoinToken) -> Result<Joined, HpcError> {
+        let channel =
+            GrpcClientBuilder::new(endpoint).with_join_token(token).connect().await.map_err(|error| {
+                HpcError::coded(
+                    &codes::NET_DAEMON_UNREACHABLE,
+                    format!("cannot reach `{endpoint}` to join: {error}"),
+                )
+            })?;
+        let answer = NodeServiceClient::new(channel)
+            .join(JoinRequest {
+                token: token.encode().to_string(),
+                node_name: token.node().as_str().to_owned(),
+                csr_der: self.0.csr_der().to_vec().into(),
+            })
+            .await
+            .map_err(HpcError::from)?
+            .into_inner();
+        let der = |list: Vec<Bytes>| list.into_iter().map(Vec::from).collect::<Vec<Vec<u8>>>();
+        let svid = self.0.finish(der(answer.cert_chain_der)).map_err(unusable)?;
+        let id = svid.id().clone();
+        let bundle = TrustBundle::new(id.trust_domain().clone(), der(answer.bundle_der)).map_err(unusable)?;
+        let identity = StaticIdentity::new(svid, [bundle]).map_err(unusable)?;
+        let telemetry_addr = answer.telemetry_addr;
+        Ok(Joined { id, daemon: token.server().clone(), identity: Arc::new(identity), telemetry_addr })
+    }
+}
+
+fn unusable(error: impl std::fmt::Display) -> HpcError {
+    HpcError::coded(&codes::AUT_UNTRUSTED, error.to_string())
 }

@@ -24,7 +24,7 @@ mod points;
 mod stream;
 
 pub use collect::{CollectError, Collector, DeviceSource, HostSource, Load, SimulatedGpus};
-pub use join::{Joined, join};
+pub use join::{Joined, Joining, join};
 pub use stream::{ACK_WAIT, STREAM, Stream};
 
 pub use points::{BatchPoints, GPU, HOST, points_from_batch};

@@ -171,7 +171,8 @@ impl Nodes {
     }
 
     /// Turns a token into a certificate. The token is spent, durably, before the certificate leaves; in the same commit it
-    /// is written down who invited the node. A name stays with whoever first invited it.
+    /// is written down who invited the node. A name stays with whoever first invited it. The same signing request again is a
+    /// node whose answer was lost, here or on the way: it gets a certificate again, and the entry is made once.
     ///
     /// # Errors
     /// `HPC-AUT-0006` for a token that is unknown, used, expired, for another node, or for capacity that has ended; `-0005` for a name that somebody
@@ -191,7 +192,7 @@ impl Nodes {
         if invitation.record.node() != node {
             return Err(refused(JoinError::Unknown));
         }
-        invitation.record.redeem(token, now).map_err(refused)?;
+        invitation.record.redeem(token, csr, now).map_err(refused)?;
         if let Some(bound) = &invitation.bound
             && self.standing(&bound.intent).await?.is_none()
         {

@@ -11,6 +11,8 @@ use proptest::prelude::*;
 use crate::support::{authority, handshake, id, issued, later, members, noon};
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// Stands for a signing request: a record compares it, and does not read it.
+const CSR: &[u8] = b"a request";
 
 fn token(random: u8) -> JoinToken {
     let server = id("spiffe://hpc.internal/service/hpcd");
@@ -20,12 +22,28 @@ fn token(random: u8) -> JoinToken {
 #[test]
 fn a_token_works_once_in_its_time() {
     let mut record = JoinRecord::new(&token(1), noon(), 10 * MINUTE).unwrap();
-    assert_eq!(record.redeem(&token(2), noon()), Err(JoinError::Unknown));
-    assert_eq!(record.redeem(&token(1), later(10 * MINUTE)), Err(JoinError::Expired));
+    assert_eq!(record.redeem(&token(2), CSR, noon()), Err(JoinError::Unknown));
+    assert_eq!(record.redeem(&token(1), CSR, later(10 * MINUTE)), Err(JoinError::Expired));
     assert_eq!(record.used_at(), None);
-    assert_eq!(record.redeem(&token(1), later(9 * MINUTE)).unwrap().as_str(), "n1");
-    assert_eq!(record.redeem(&token(1), later(9 * MINUTE)), Err(JoinError::AlreadyUsed));
+    assert_eq!(record.redeem(&token(1), CSR, later(9 * MINUTE)).unwrap().as_str(), "n1");
+    assert_eq!(record.redeem(&token(1), b"another", later(9 * MINUTE)), Err(JoinError::AlreadyUsed));
     assert_eq!(record.used_at(), Some(later(9 * MINUTE)));
+}
+
+#[test]
+fn a_node_whose_answer_was_lost_asks_again_for_the_same_key_in_the_tokens_time() {
+    let mut record = JoinRecord::new(&token(1), noon(), 10 * MINUTE).unwrap();
+    record.redeem(&token(1), CSR, later(MINUTE)).unwrap();
+    let mut kept: JoinRecord = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+    assert_eq!(kept.redeem(&token(1), CSR, later(2 * MINUTE)).unwrap().as_str(), "n1");
+    assert_eq!(kept, record, "it was used once, and first then");
+    assert_eq!(kept.redeem(&token(2), CSR, later(2 * MINUTE)), Err(JoinError::Unknown));
+    assert_eq!(kept.redeem(&token(1), CSR, later(10 * MINUTE)), Err(JoinError::Expired));
+    // Kept by a version that did not write down for what.
+    let mut old = serde_json::to_value(&record).unwrap();
+    old.as_object_mut().unwrap().remove("used_for").unwrap();
+    let mut old: JoinRecord = serde_json::from_value(old).unwrap();
+    assert_eq!(old.redeem(&token(1), CSR, later(2 * MINUTE)), Err(JoinError::AlreadyUsed));
 }
 
 #[test]
@@ -38,7 +56,7 @@ fn a_token_is_bound_to_every_word_in_it() {
         JoinToken::new([1; 32], node("n1"), id("spiffe://hpc.internal/service/evil"), [9; 32]),
         JoinToken::new([1; 32], node("n1"), server(), [8; 32]),
     ] {
-        assert_eq!(record.redeem(&other, noon()), Err(JoinError::Unknown));
+        assert_eq!(record.redeem(&other, CSR, noon()), Err(JoinError::Unknown));
     }
 }
 
@@ -53,7 +71,7 @@ fn the_record_survives_storage_and_does_not_hold_the_secret() {
         "JoinToken { node: \"n1\", server: \"spiffe://hpc.internal/service/hpcd\", .. }"
     );
     assert_eq!(record.token_hash().as_str().len(), 64);
-    record.redeem(&JoinToken::parse(&token(0xab).encode()).unwrap(), noon()).unwrap();
+    record.redeem(&JoinToken::parse(&token(0xab).encode()).unwrap(), CSR, noon()).unwrap();
 }
 
 #[test]

@@ -53,6 +53,46 @@ async fn a_token_is_bound_to_its_intent_made_once_and_good_once() {
 }
 
 #[tokio::test]
+async fn a_node_whose_answer_was_lost_is_let_in_again_with_the_same_key_and_recorded_once() {
+    let (world, lease) = world_with_a_lease().await;
+    let intent = lease.intents.last().unwrap();
+    let token = world.first_boot.tokens(intent.as_str()).await.unwrap().tokens.remove(0);
+    let csr = csr();
+    let (first, told) = world.nodes.join(&token, token.node(), &csr).await.unwrap();
+    let (second, again) = world.nodes.join(&token, token.node(), &csr).await.unwrap();
+    assert_eq!((told[0].index, told[0].leaf_hash), (again[0].index, again[0].leaf_hash), "the same entry");
+    assert_eq!(entries(&world, "node.joined").await.len(), 1);
+    assert_ne!(first.chain_der, second.chain_der, "a certificate each, for one key");
+    world.broker.release(&person(&world, "you"), &lease.id).await.unwrap();
+    let late = world.nodes.join(&token, token.node(), &csr).await.err().unwrap();
+    assert!(late.to_string().contains("has ended"), "{late}");
+}
+
+#[tokio::test]
+async fn a_token_that_was_spent_without_an_entry_is_good_for_its_request_when_the_log_can_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let world = World::open(options(Some(&data))).await.unwrap();
+    let lease = lease(&world, &person(&world, "you")).await;
+    let intent = lease.intents.last().unwrap();
+    let token = world.first_boot.tokens(intent.as_str()).await.unwrap().tokens.remove(0);
+    world.audit.close().await.unwrap();
+    let csr = csr();
+    let unrecorded = world.nodes.join(&token, token.node(), &csr).await.err().unwrap();
+    assert_eq!(
+        unrecorded.registered(),
+        Some(&codes::AUD_NOT_WRITABLE),
+        "no certificate leaves: {unrecorded}"
+    );
+    drop(world);
+    let world = World::open(options(Some(&data))).await.unwrap();
+    assert!(entries(&world, "node.joined").await.is_empty());
+    assert!(world.nodes.join(&token, token.node(), &self::csr()).await.is_err(), "spent");
+    world.nodes.join(&token, token.node(), &csr).await.unwrap();
+    assert_eq!(entries(&world, "node.joined").await.len(), 1);
+}
+
+#[tokio::test]
 async fn what_has_ended_lets_nobody_in() {
     let (world, lease) = world_with_a_lease().await;
     let intent = lease.intents.last().unwrap();
