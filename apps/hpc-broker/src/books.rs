@@ -183,6 +183,11 @@ impl Books {
     }
 }
 
+/// The name an intent is claimed under while a call works on it.
+pub(crate) fn claim_name(intent: &IntentId) -> String {
+    format!("intent/{intent}")
+}
+
 /// A reservation of quota; dropping it, also when a call is given up, ends it.
 pub(crate) struct Reserved<'a> {
     books: &'a Books,

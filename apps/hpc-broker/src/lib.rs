@@ -9,6 +9,7 @@
 //! # Example
 //! See `tests/it` of this package, and `hpcd`, which composes it.
 
+mod activate;
 mod apply;
 mod approve;
 mod books;
@@ -36,6 +37,7 @@ mod sealed;
 mod shadow;
 mod stock;
 mod store;
+mod tolerance;
 mod warnings;
 mod watch;
 

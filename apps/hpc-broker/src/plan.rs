@@ -14,7 +14,6 @@ use hpc_resources::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::apply::with_tolerance;
 use crate::broker::Broker;
 use crate::budgets::payers;
 use crate::environment::Caller;
@@ -24,6 +23,7 @@ use crate::gate::{Gate, OBLIGATION_APPROVAL, OBLIGATION_IDLE_MINUTES};
 use crate::records::{DecisionRecord, PlanRecord, PlanState, RequestRecord};
 use crate::shadow::Standing;
 use crate::store::{Change, key};
+use crate::tolerance::with_tolerance;
 
 /// An idempotency key as it is kept. The caller is part of it: nobody can find out what others asked for.
 pub(crate) fn hashed_key(caller: &Caller, idempotency_key: &str) -> String {

@@ -9,10 +9,11 @@ use hpc_audit::{Entry, Outcome};
 use hpc_error::HpcError;
 use hpc_provider::{InstanceHandle, InstancePhase, InstanceState, Interruption, Observe, TAG_INTENT};
 use hpc_resources::{IntentId, LeaseId, Money, PerInstanceHour, ProviderId};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::apply::{claim_name, instance_record};
+use crate::activate::instance_record;
+use crate::books::claim_name;
 use crate::broker::{Broker, sum};
 use crate::entry::say;
 use crate::fail;
@@ -237,24 +238,7 @@ impl Broker {
             intent.set_aside = true;
             return Ok(self.end_intent(intent, &lease.principal).await?.0);
         }
-        let now = self.environment.now();
-        intent.instances = found;
-        intent.state = IntentState::Acknowledged;
-        intent.updated_at = now;
-        lease.state = LeaseState::Active;
-        lease.active_at = Some(now);
-        let lasts = SignedDuration::from_secs(i64::try_from(lease.duration_s).unwrap_or(i64::MAX));
-        lease.ends_at = Some(now.saturating_add(lasts).unwrap_or(jiff::Timestamp::MAX));
-        lease.offer = Some(intent.spec.offer.clone());
-        lease.instances = intent.spec.instances;
-        lease.cost_per_hour(&intent.instances);
-        let change = self
-            .stock
-            .sold(Change::new(), &intent.spec.offer.key())?
-            .put(key("intent", intent.spec.intent.as_str())?, &intent)?
-            .put(key("lease", lease.id.as_str())?, &lease)?
-            .say(self.scribe.intent(&intent, &lease.principal, "adopted", Outcome::Ok))
-            .say(self.scribe.lease(&lease, now, "active", Outcome::Ok));
+        let change = self.activation(&mut lease, &mut intent, found, "adopted")?;
         self.store.commit_even_unaudited(change).await?;
         self.books.end_stray(&intent.spec.intent);
         self.keep_hold(&lease);

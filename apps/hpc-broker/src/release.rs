@@ -9,7 +9,7 @@ use hpc_error::{HpcError, codes};
 use hpc_provider::{CapacityProvider, InstanceHandle, InstancePhase, Observe, TAG_INTENT};
 use hpc_resources::{Account, IntentId, LeaseId, Money, Month};
 
-use crate::apply::instance_record;
+use crate::activate::instance_record;
 use crate::broker::{Broker, sum};
 use crate::budgets::account_key;
 use crate::drain::busy;

@@ -31,6 +31,7 @@ pub mod world;
 mod budget_metrics;
 mod idle;
 mod metrics;
+mod problems;
 mod provider_calls;
 mod services;
 mod stores;

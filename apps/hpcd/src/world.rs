@@ -29,6 +29,7 @@ use crate::owner::owner_of;
 use crate::policies::keeper::{Keeper, Start};
 use crate::policies::kept::Kept;
 use crate::policies::{Loaded, Source};
+use crate::problems::in_short;
 use crate::provider_calls::ProviderCalls;
 use crate::providers::{self, Around};
 use crate::stores::Stores;
@@ -230,7 +231,7 @@ impl World {
         let report = self.broker.reconcile().await;
         let trouble = match &report {
             Ok(report) if report.problems.is_empty() => None,
-            Ok(report) => Some(report.problems.join("; ")),
+            Ok(report) => Some(in_short(&report.problems)),
             Err(error) => Some(error.to_string()),
         };
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;

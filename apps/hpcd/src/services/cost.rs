@@ -16,12 +16,17 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::places::Places;
 use super::{Api, document, id, status};
 
 /// Most leases in one cost overview: all that are open come first, then the newest of the others.
 const LEASES_MAX: usize = 1_000;
 /// Charges that wait for a slow reader.
 const CHARGES_WAITING_MAX: usize = 16;
+/// Most listings of charges at once, over all callers.
+const LISTINGS_MAX: usize = 64;
+/// Most of them by one caller.
+const OWN_LISTINGS_MAX: usize = 8;
 /// Most pages of the list of leases read for one overview.
 const PAGES_MAX: usize = 100;
 
@@ -57,16 +62,23 @@ impl CostService for Api {
     async fn charges(&self, request: Request<v1::ListChargesRequest>) -> Result<Response<Charges>, Status> {
         let (caller, message) = self.open(request)?;
         let filter = filter(message)?;
+        let place = self.listings.take(&caller).map_err(status)?;
         let (sender, receiver) = mpsc::channel(CHARGES_WAITING_MAX);
         let broker = Arc::clone(self.broker());
         // Ends when the caller hangs up, at the latest with the page that is being read.
         tokio::spawn(async move {
+            let _place = place;
             if let Err(error) = send_charges(&broker, &caller, &filter, &sender).await {
                 drop(sender.send(Err(error)).await);
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
+}
+
+/// How many may list charges at once.
+pub(super) fn listings() -> Places {
+    Places::new("listings of charges", LISTINGS_MAX, OWN_LISTINGS_MAX)
 }
 
 type Charges = Pin<Box<dyn Stream<Item = Result<v1::Document, Status>> + Send>>;

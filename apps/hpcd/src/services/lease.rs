@@ -1,24 +1,25 @@
 //! Leases: list, show, renew, drain, watch, release.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use hpc_error::{HpcError, codes};
 use hpc_resources::LeaseId;
 use hpc_rpc::grpc::control::v1::lease_service_server::LeaseService;
 use hpc_types::control::v1;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::places::Places;
 use super::{Api, document, id, page_size, page_token, status};
 
 /// Steps of a watched lease that may wait for a slow reader.
 const STEPS_WAITING_MAX: usize = 16;
 /// Most leases watched at once, over all callers.
 const WATCHES_MAX: usize = 256;
+/// Most of them by one caller.
+const OWN_WATCHES_MAX: usize = 64;
 
 type Steps = Pin<Box<dyn Stream<Item = Result<v1::Document, Status>> + Send>>;
 
@@ -101,16 +102,13 @@ impl LeaseService for Api {
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Steps>, Status> {
         let (caller, message) = self.open(request)?;
         let lease = id(LeaseId::parse(message.lease_id))?;
-        let permit = Arc::clone(&self.watches).try_acquire_owned().map_err(|_| {
-            let message = format!("{WATCHES_MAX} leases are watched already");
-            status(HpcError::coded(&codes::NET_OVERLOADED, message))
-        })?;
+        let place = self.watches.take(&caller).map_err(status)?;
         // What is wrong from the start is said at once.
         drop(self.broker().watch_lease(&caller, &lease).await.map_err(status)?);
         let (sender, receiver) = mpsc::channel(STEPS_WAITING_MAX);
         let broker = self.broker().clone();
         tokio::spawn(async move {
-            let _permit = permit;
+            let _place = place;
             let watching = async {
                 let mut watch = broker.watch_lease(&caller, &lease).await.map_err(status)?;
                 while let Some(lease) = watch.next().await.map_err(status)? {
@@ -135,8 +133,8 @@ impl LeaseService for Api {
 }
 
 /// How many leases may be watched at once.
-pub(super) fn watches() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(WATCHES_MAX))
+pub(super) fn watches() -> Places {
+    Places::new("watched leases", WATCHES_MAX, OWN_WATCHES_MAX)
 }
 
 /// Whole seconds of a length of time, rounded up; none at all if it is absent.

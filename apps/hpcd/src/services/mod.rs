@@ -6,6 +6,7 @@ mod budget;
 mod cost;
 mod lease;
 mod node;
+mod places;
 mod policy;
 mod provider;
 mod request;
@@ -23,9 +24,9 @@ use hpc_rpc::grpc::control::v1 as rpc;
 use hpc_types::control::v1;
 use hpc_types::validate::Validate;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 use tonic::{Request, Status};
 
+use self::places::Places;
 use crate::cosigning::Cosigning;
 use crate::people;
 use crate::world::World;
@@ -35,8 +36,10 @@ use crate::world::World;
 pub(crate) struct Api {
     pub(crate) world: Arc<World>,
     pub(crate) cosigning: Option<Arc<Cosigning>>,
-    /// What is left of the leases that may be watched at once.
-    watches: Arc<Semaphore>,
+    /// For leases that are watched.
+    watches: Places,
+    /// For charges that are listed.
+    listings: Places,
 }
 
 /// The one path that a node without a certificate may call: it has a token instead.
@@ -44,7 +47,7 @@ pub(crate) const JOIN_PATH: &str = "/hpc.control.v1.NodeService/Join";
 
 impl Api {
     pub(crate) fn new(world: Arc<World>, cosigning: Option<Arc<Cosigning>>) -> Self {
-        Self { world, cosigning, watches: lease::watches() }
+        Self { world, cosigning, watches: lease::watches(), listings: cost::listings() }
     }
 
     pub(crate) fn broker(&self) -> &Arc<Broker> {

@@ -31,6 +31,7 @@ mod stories;
 mod telemetry;
 mod tiles;
 mod unwritable;
+mod watches;
 mod witness;
 
 use std::path::Path;
