@@ -470,7 +470,32 @@ pub async fn a_lost_answer_is_unknown_and_found_again(rig: impl Rig + 'static) {
     }
 }
 
-/// 18. A create with the offer of a reservation takes from that reservation, and nothing outside of it: the offer then says
+/// 18. What `offers` answers was a quote for this request, not later than now, and says when the provider was asked for it.
+pub async fn offers_say_when_they_were_asked_for(rig: impl Rig + 'static) {
+    let case = Case::new(rig);
+    let mut quotes = Vec::new();
+    for _ in 0..3 {
+        let request = QuoteRequest { request: case.rig.request(), now: case.rig.now() };
+        let quote = case.provider.get_quote(&request).await.expect("quote");
+        quotes.push((request.now, quote));
+        // Asked right after a quote, in between, and long after.
+        let offered = case.provider.offers(&request).await.expect("offers");
+        assert!(offered.asked_at <= request.now, "an answer of the future");
+        assert_eq!(offered.trouble, None);
+        let then = quotes.iter().find(|(asked_at, _)| *asked_at == offered.asked_at);
+        assert_eq!(
+            then.map(|(_, quote)| &quote.offers),
+            Some(&offered.quote.offers),
+            "nobody ever quoted that"
+        );
+        case.rig.pass(LONG).await;
+    }
+    let late = QuoteRequest { request: case.rig.request(), now: case.rig.now() };
+    let offered = case.provider.offers(&late).await.expect("offers");
+    assert!(offered.asked_at <= late.now && offered.quote.provider == case.provider.describe().provider);
+}
+
+/// 19. A create with the offer of a reservation takes from that reservation, and nothing outside of it: the offer then says
 ///     how many are left, one that is too small is `Capacity` with certainty `NotDone`, and a release gives back.
 pub async fn a_reservation_is_counted_and_never_left(rig: impl Rig + 'static) {
     let case = Case::new(rig);
@@ -493,13 +518,13 @@ pub async fn a_reservation_is_counted_and_never_left(rig: impl Rig + 'static) {
     };
     let left = left_now().await;
     assert!((1..=15).contains(&left), "{left} left");
-    let spec = case.spec(&offer, 181, 1);
+    let spec = case.spec(&offer, 191, 1);
     let made = case.provider.provision(&spec).await.expect("there is room for one");
     assert_eq!(case.by_intent(&spec).await.len(), 1);
     assert_eq!(left_now().await, left - 1);
     let again = case.provider.provision(&spec).await.expect("the same token");
     assert_eq!((ids(&again.handles), again.replayed), (ids(&made.handles), true));
-    let too_many = case.spec(&offer, 182, left);
+    let too_many = case.spec(&offer, 192, left);
     let error = case.provider.provision(&too_many).await.expect_err("more than is left");
     refused(&error, ErrorKind::Capacity);
     assert_eq!(case.by_intent(&too_many).await, [], "outside of the reservation");
@@ -534,6 +559,7 @@ macro_rules! capacity_provider {
             the_list_is_the_owners_and_each_once
             interruptions_resume_from_the_cursor
             a_lost_answer_is_unknown_and_found_again
+            offers_say_when_they_were_asked_for
             a_reservation_is_counted_and_never_left
         );
     };
