@@ -6,8 +6,8 @@ use hpc_resources::ProviderId;
 use crate::error::{ProviderError, Result};
 use crate::intent::{InstanceHandle, ProvisionResult, ProvisionSpec};
 use crate::state::{
-    BillLine, Description, InstanceState, InterruptionPage, Observe, OwnedPage, QuotaStatus, Quote,
-    QuoteRequest, Released, SpotPrices, Supports,
+    BillLine, Description, InstanceState, InterruptionPage, Observe, Offered, OwnedPage, PriceSource,
+    QuotaStatus, Quote, QuoteRequest, Released, SpotPrices, Supports,
 };
 
 /// Anything that rents out machines: a cloud, a rack, a simulator.
@@ -34,6 +34,7 @@ use crate::state::{
 /// 15. `list_owned` shows only instances with the owner's tag, page by page, each once.
 /// 16. `interruptions` resumes from its cursor: nothing is lost between two calls.
 /// 17. A lost answer has certainty `Unknown`, and the same token then finds what was created.
+/// 18. What `offers` answers was a quote for this request, not later than now, and says when the provider was asked for it.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait CapacityProvider: Send + Sync {
@@ -42,6 +43,16 @@ pub trait CapacityProvider: Send + Sync {
     /// # Errors
     /// [`ProviderError`] of any kind; certainty is always `NotDone`.
     async fn get_quote(&self, request: &QuoteRequest) -> Result<Quote>;
+
+    /// What was offered for the request, now or a while ago: for people who look around, and never where money is decided.
+    /// A wrapper that keeps answers gives older ones here, and only here; by default it is a quote of now.
+    ///
+    /// # Errors
+    /// As [`CapacityProvider::get_quote`].
+    async fn offers(&self, request: &QuoteRequest) -> Result<Offered> {
+        let quote = self.get_quote(request).await?;
+        Ok(Offered { quote, asked_at: request.now, trouble: None })
+    }
 
     /// Creates what the intent says: all instances or none. Safe to repeat with the same intent.
     ///
@@ -64,6 +75,11 @@ pub trait CapacityProvider: Send + Sync {
             clock_skew_ms: 0,
             simulated: false,
         }
+    }
+
+    /// The lists of prices that it was given. None where the provider itself tells all of its prices.
+    fn price_sources(&self) -> Vec<PriceSource> {
+        Vec::new()
     }
 
     /// The state of instances, by handle or by tag. Unknown handles are left out.
@@ -123,6 +139,9 @@ impl<P: CapacityProvider + ?Sized> CapacityProvider for std::sync::Arc<P> {
     async fn get_quote(&self, request: &QuoteRequest) -> Result<Quote> {
         (**self).get_quote(request).await
     }
+    async fn offers(&self, request: &QuoteRequest) -> Result<Offered> {
+        (**self).offers(request).await
+    }
     async fn provision(&self, spec: &ProvisionSpec) -> Result<ProvisionResult> {
         (**self).provision(spec).await
     }
@@ -131,6 +150,9 @@ impl<P: CapacityProvider + ?Sized> CapacityProvider for std::sync::Arc<P> {
     }
     fn describe(&self) -> Description {
         (**self).describe()
+    }
+    fn price_sources(&self) -> Vec<PriceSource> {
+        (**self).price_sources()
     }
     async fn observe(&self, what: &Observe) -> Result<Vec<InstanceState>> {
         (**self).observe(what).await

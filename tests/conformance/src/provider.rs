@@ -463,6 +463,31 @@ pub async fn a_lost_answer_is_unknown_and_found_again(rig: impl Rig + 'static) {
     }
 }
 
+/// 18. What `offers` answers was a quote for this request, not later than now, and says when the provider was asked for it.
+pub async fn offers_say_when_they_were_asked_for(rig: impl Rig + 'static) {
+    let case = Case::new(rig);
+    let mut quotes = Vec::new();
+    for _ in 0..3 {
+        let request = QuoteRequest { request: case.rig.request(), now: case.rig.now() };
+        let quote = case.provider.get_quote(&request).await.expect("quote");
+        quotes.push((request.now, quote));
+        // Asked right after a quote, in between, and long after.
+        let offered = case.provider.offers(&request).await.expect("offers");
+        assert!(offered.asked_at <= request.now, "an answer of the future");
+        assert_eq!(offered.trouble, None);
+        let then = quotes.iter().find(|(asked_at, _)| *asked_at == offered.asked_at);
+        assert_eq!(
+            then.map(|(_, quote)| &quote.offers),
+            Some(&offered.quote.offers),
+            "nobody ever quoted that"
+        );
+        case.rig.pass(LONG).await;
+    }
+    let late = QuoteRequest { request: case.rig.request(), now: case.rig.now() };
+    let offered = case.provider.offers(&late).await.expect("offers");
+    assert!(offered.asked_at <= late.now && offered.quote.provider == case.provider.describe().provider);
+}
+
 /// Every case of the port, each as one test on a rig made by the expression, a future of `Option<impl Rig>`.
 ///
 /// `None` skips the case; say why on the standard error output before.
@@ -487,6 +512,7 @@ macro_rules! capacity_provider {
             the_list_is_the_owners_and_each_once
             interruptions_resume_from_the_cursor
             a_lost_answer_is_unknown_and_found_again
+            offers_say_when_they_were_asked_for
         );
     };
     (@cases $make:expr; $($case:ident)+) => {
