@@ -57,8 +57,8 @@ pub(crate) struct VerifyArgs {
     /// Do not hold it against the checkpoint that was seen last, and remember nothing: for an old copy
     #[arg(long)]
     pub(crate) no_remember: bool,
-    /// Which entry a receipt is of, in hexadecimal, if the receipt itself does not say
-    #[arg(long, value_name = "HEX")]
+    /// Which entry a receipt is of, if it does not say so itself: the leaf as `hpc audit show` has it
+    #[arg(long, value_name = "HASH")]
     pub(crate) leaf_hash: Option<String>,
 }
 
