@@ -31,7 +31,7 @@ pub(crate) enum Audit {
     )]
     Checkpoint(CheckpointArgs),
     /// Check a bundle, a receipt, or the folder of a log, without a daemon or a network
-    #[command(before_help = "Examples:\n  hpc audit verify proof.json\n  hpc audit verify hpc-dev/audit\n  \
+    #[command(before_help = "Examples:\n  hpc audit verify hpc-dev/audit\n  \
         hpc audit verify receipts/41.tlog-proof\n  \
         hpc audit verify proof.json --key hpcd-dev.audit+... --policy witnesses.policy")]
     Verify(VerifyArgs),
