@@ -21,6 +21,7 @@ mod lost;
 mod providers;
 mod recorded;
 mod refusals;
+mod reservations;
 mod shadow;
 mod stock;
 mod storm;
