@@ -7,7 +7,7 @@ use hpc_error::{HpcError, codes};
 use hpc_provider::CapacityProvider;
 use hpc_provider_aws::{
     AwsConfig, AwsPrices as PriceList, AwsProvider, Credentials, NoUserData, OnDemandPrice, OnDemandPrices,
-    PriceTable, RegionConfig, UserDataSource,
+    PriceTable, RegionConfig, ReservationConfig, UserDataSource,
 };
 use hpc_resources::{InstanceType, Money, PerInstanceHour, ProviderId, Region, ZoneId};
 use serde::Deserialize;
@@ -57,6 +57,10 @@ fn settings(cloud: &AwsCloud) -> Result<AwsConfig, HpcError> {
     let types = types.collect::<Result<BTreeSet<_>, _>>().map_err(unfit)?;
     let usual = AwsConfig::new(id, regions, types);
     let config = AwsConfig {
+        reservations: cloud
+            .reservations
+            .as_ref()
+            .map(|have| ReservationConfig { account: have.account.clone() }),
         endpoint: cloud.endpoint.clone(),
         root_volume_gib: cloud.root_volume_gib,
         start_delay_s: cloud.start_delay_s.unwrap_or(usual.start_delay_s),
