@@ -19,7 +19,6 @@ use hpcd::clock::wall_now;
 use hpcd::context::Contexts;
 use hpcd::daemon::{Daemon, Listen};
 use hpcd::world::{World, WorldOptions};
-use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::{options, person};
