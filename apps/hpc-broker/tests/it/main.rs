@@ -15,6 +15,7 @@ mod charges;
 mod crash;
 mod first_boot;
 mod journey;
+mod kept;
 mod lag;
 mod leases;
 mod lost;
