@@ -19,7 +19,8 @@ use crate::state::{
 /// # Contract
 /// 1. A method that `describe` does not list answers `Unsupported` with certainty `NotDone`.
 /// 2. A quote has no side effect: quoting twice at one instant gives the same offers.
-/// 3. An offer's price is per instance; an unknown price is `None`, never zero.
+/// 3. An offer's price is per instance; an unknown price is `None`, never zero. Zero is what is paid for already: the offer
+///    names the reservation.
 /// 4. Provisioning twice with one token gives the same handles, and one set of instances.
 /// 5. The second answer says that it is a replay.
 /// 6. One token with other parameters is a `Conflict`, and nothing is created.
@@ -35,6 +36,8 @@ use crate::state::{
 /// 16. `interruptions` resumes from its cursor: nothing is lost between two calls.
 /// 17. A lost answer has certainty `Unknown`, and the same token then finds what was created.
 /// 18. What `offers` answers was a quote for this request, not later than now, and says when the provider was asked for it.
+/// 19. A create with the offer of a reservation takes from that reservation, and nothing outside of it: the offer then says
+///     how many are left, one that is too small is `Capacity` with certainty `NotDone`, and a release gives back.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait CapacityProvider: Send + Sync {
