@@ -100,7 +100,7 @@ async fn a_plan_and_its_entry_name_the_lists_that_prices_come_from() {
     let [priced] = &plan.price_sources[..] else { panic!("{:?}", plan.price_sources) };
     assert_eq!((priced.provider.as_str(), priced.source.name.as_str()), ("sim-aws", "prices.csv"));
     assert_eq!(broker.plan_by_id(&plan.plan.id).await.unwrap(), plan, "kept with it");
-    assert_eq!(broker.provider_statuses()[0].price_sources, [priced.source.clone()]);
+    assert_eq!(broker.provider_statuses()[0].price_sources, std::slice::from_ref(&priced.source));
     let search = Search { subject: Some(plan.plan.id.to_string()), ..Search::default() };
     let entry = world.audit.search(&search).await.unwrap().hits.remove(0).entry;
     let said = entry.data["price_sources"].as_str().unwrap();
