@@ -18,6 +18,7 @@ mod journey;
 mod lag;
 mod leases;
 mod lost;
+mod orphans;
 mod providers;
 mod recorded;
 mod refusals;
