@@ -33,6 +33,7 @@ mod idle;
 mod metrics;
 mod problems;
 mod provider_calls;
+mod reserve;
 mod services;
 mod stores;
 mod telemetry;

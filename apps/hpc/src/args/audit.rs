@@ -31,7 +31,7 @@ pub(crate) enum Audit {
     )]
     Checkpoint(CheckpointArgs),
     /// Check a bundle, a receipt, or the folder of a log, without a daemon or a network
-    #[command(before_help = "Examples:\n  hpc audit verify proof.json\n  hpc audit verify hpc-dev/audit\n  \
+    #[command(before_help = "Examples:\n  hpc audit verify hpc-dev/audit\n  \
         hpc audit verify receipts/41.tlog-proof\n  \
         hpc audit verify proof.json --key hpcd-dev.audit+... --policy witnesses.policy")]
     Verify(VerifyArgs),
@@ -57,8 +57,8 @@ pub(crate) struct VerifyArgs {
     /// Do not hold it against the checkpoint that was seen last, and remember nothing: for an old copy
     #[arg(long)]
     pub(crate) no_remember: bool,
-    /// Which entry a receipt is of, in hexadecimal, if the receipt itself does not say
-    #[arg(long, value_name = "HEX")]
+    /// Which entry a receipt is of, if it does not say so itself: the leaf as `hpc audit show` has it
+    #[arg(long, value_name = "HASH")]
     pub(crate) leaf_hash: Option<String>,
 }
 

@@ -63,10 +63,7 @@ pub(super) fn check(
     let text = std::str::from_utf8(bytes).map_err(|_| at(failed(&"not UTF-8")))?;
     let proof = ProofText::parse(text).map_err(|error| at(failed(&error)))?;
     let leaf_hash = match (&args.leaf_hash, proof.unauthenticated_extra()) {
-        (Some(given), _) => given.parse().map_err(|error| {
-            let message = format!("the leaf hash is not 64 hexadecimal digits: {error}");
-            HpcError::coded(&codes::USG_UNKNOWN_VALUE, message)
-        })?,
+        (Some(given), _) => leaf(given)?,
         (None, Some(kept)) if kept.len() == 32 => {
             Hash::from_slice(kept).map_err(|error| at(failed(&error)))?
         }
@@ -83,7 +80,7 @@ pub(super) fn check(
     let checked = CheckedReceipt { index, leaf_hash, signed, key, trust };
     if screen.format.is_json() {
         let mut value = json!({
-            "ok": true, "kind": "receipt", "path": shown, "index": index, "leaf_hash": leaf_hash.to_string(),
+            "ok": true, "kind": "receipt", "path": shown, "index": index, "leaf_hash": leaf_hash.to_base64(),
             "tree_size": checked.signed.checkpoint().size, "key": checked.key.to_string(), "key_trusted": true,
         });
         add_standing(&mut value, standing.as_ref());
@@ -93,6 +90,14 @@ pub(super) fn check(
         screen.text(&receipt(&checked, standing.as_ref(), verdict.as_ref()))?;
     }
     Ok(0)
+}
+
+/// In Base64, as everywhere here, or in hexadecimal.
+fn leaf(text: &str) -> Result<Hash, HpcError> {
+    Hash::from_base64(text).or_else(|_| text.parse()).map_err(|_| {
+        let message = "the leaf hash is neither 44 characters of Base64 nor 64 hexadecimal digits";
+        HpcError::coded(&codes::USG_UNKNOWN_VALUE, message)
+    })
 }
 
 /// How the receipt's checkpoint stands to the one of `--since`, or to the one that is remembered.

@@ -226,7 +226,7 @@ pub(crate) fn receipt(
     let mut table = Table::plain().indent(2);
     table.row(["log", &text::line(&checkpoint.origin)]);
     table.row(["tree size", &checkpoint.size.to_string()]);
-    table.row(["leaf hash", &checked.leaf_hash.to_string()]);
+    table.row(["leaf", &checked.leaf_hash.to_base64()]);
     table.row(["key", &checked.key.to_string()]);
     table.row(["trust", &checked.trust.words()]);
     standing_rows(&mut table, standing, verdict);

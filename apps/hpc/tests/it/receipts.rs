@@ -96,7 +96,7 @@ fn a_kept_receipt_is_checked_without_the_daemon() {
     let good = verify(&[]);
     assert_eq!(good.code, 0, "{}", good.err);
     assert!(good.out.contains("entry 41 included") && good.out.contains("that of context"), "{}", good.out);
-    let leaf = PROFILE.leaf(&[41]).to_string();
+    let leaf = PROFILE.leaf(&[41]).to_base64();
     let json: serde_json::Value = serde_json::from_str(&verify(&["-o", "json"]).out).unwrap();
     assert_eq!(
         (&json["kind"], &json["index"], &json["leaf_hash"]),
@@ -137,7 +137,8 @@ fn a_kept_receipt_is_checked_without_the_daemon() {
     assert!(outcome.code == 2 && outcome.err.contains("--leaf-hash"), "{} {}", outcome.code, outcome.err);
     assert_eq!(away(&bare, &["--key", &key, "--leaf-hash", &leaf]).code, 0);
     assert_ne!(away(&bare, &["--key", &key, "--leaf-hash", "41"]).code, 0);
-    let wrong = PROFILE.leaf(&[40]).to_string();
+    assert_eq!(away(&bare, &["--key", &key, "--leaf-hash", &PROFILE.leaf(&[41]).to_string()]).code, 0);
+    let wrong = PROFILE.leaf(&[40]).to_base64();
     assert!(away(&kept, &["--key", &key, "--leaf-hash", &wrong]).err.contains("HPC-AUD-0002"));
 }
 
