@@ -22,6 +22,7 @@ mod orphans;
 mod providers;
 mod recorded;
 mod refusals;
+mod reservations;
 mod shadow;
 mod stock;
 mod storm;
