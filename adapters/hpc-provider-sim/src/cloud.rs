@@ -150,6 +150,25 @@ impl Cloud {
 }
 
 impl Item {
+    /// The same machine where it is set aside: nothing more to pay, no quota, and only so many.
+    pub(crate) fn set_aside(&self, kind: OfferKind, instances: u64) -> Self {
+        let nothing = self.base.map_or(Money::ZERO_USD, |price| Money::from_nanos(0, price.currency()));
+        Self {
+            kind,
+            quota: None,
+            reclaim_bp_per_hour: 0,
+            stock: Some(instances),
+            base: Some(nothing),
+            walks: false,
+            ..self.clone()
+        }
+    }
+
+    /// Whether it is paid for already.
+    pub(crate) fn is_paid(&self) -> bool {
+        matches!(self.kind, OfferKind::Reserved | OfferKind::Block)
+    }
+
     /// The price of one instance at `at` where no recording says it: a pure function of the seed and the time.
     pub(crate) fn walk_at(&self, seed: u64, at: Timestamp) -> Option<PerInstanceHour> {
         let base = self.base?;

@@ -62,7 +62,16 @@ impl Inner {
         key: &OfferKey,
         token: String,
     ) -> Result<ProvisionResult, ProviderError> {
-        let item = check(cloud, spec, key)?;
+        check(cloud, spec, key)?;
+        let set_aside;
+        let item = if key.reservation.is_some() {
+            set_aside = self.out_of_reservation(cloud, key, u64::from(spec.instances))?;
+            &set_aside
+        } else {
+            cloud
+                .find(&key.region, &key.zone, &key.instance_type, key.kind)
+                .ok_or_else(|| refusal::config("Unsupported", &format!("{key} is not for sale")))?
+        };
         let price = self.price(cloud, item, spec)?;
         self.check_limits(cloud, spec, key, item)?;
         let changes = self.new_instances(cloud, spec, key, item, price, token);
@@ -120,6 +129,10 @@ impl Inner {
     }
 
     fn recorded_price(&self, cloud: &Cloud, item: &Item) -> Option<&PriceSeries> {
+        // What is paid for costs nothing more, whatever a recording says of the market.
+        if item.is_paid() {
+            return None;
+        }
         let at = Seen {
             provider: &cloud.id,
             region: Some(&item.region),
@@ -191,7 +204,10 @@ impl Inner {
                 reclaimed: false,
                 doom: None,
             })));
-            self.add_doom(&mut changes, key, item, *number);
+            match self.end_of_block(cloud, key) {
+                Some(doom) => changes.push(Change::Doomed { number: *number, doom }),
+                None => self.add_doom(&mut changes, key, item, *number),
+            }
         }
         changes.push(Change::Token { key: token, parameters: parameters(spec), numbers });
         changes
@@ -238,7 +254,7 @@ impl Inner {
     }
 }
 
-fn check<'a>(cloud: &'a Cloud, spec: &ProvisionSpec, key: &OfferKey) -> Result<&'a Item, ProviderError> {
+fn check(cloud: &Cloud, spec: &ProvisionSpec, key: &OfferKey) -> Result<(), ProviderError> {
     if key.provider != cloud.id {
         return Err(refusal::config("InvalidParameterValue", &format!("the offer is of {}", key.provider)));
     }
@@ -253,9 +269,7 @@ fn check<'a>(cloud: &'a Cloud, spec: &ProvisionSpec, key: &OfferKey) -> Result<&
         let what = format!("at most {TAGS_MAX} tags, each name and value up to {TAG_BYTES_MAX} bytes");
         return Err(refusal::config("InvalidTag", &what));
     }
-    cloud
-        .find(&key.region, &key.zone, &key.instance_type, key.kind)
-        .ok_or_else(|| refusal::config("Unsupported", &format!("{key} is not for sale")))
+    Ok(())
 }
 
 /// Where a token counts: in one zone on `sim-aws`, as on EC2, where it must be expected to launch again in another zone;

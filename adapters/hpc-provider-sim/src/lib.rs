@@ -35,6 +35,7 @@ mod gate;
 mod prices;
 mod provider;
 mod refusal;
+mod reserve;
 mod script;
 mod state;
 mod store;
@@ -51,8 +52,8 @@ pub use error::SimError;
 pub use prices::PriceSeries;
 pub use provider::{OBSERVE_MAX, PAGE_EVENTS, PAGE_INSTANCES, SPOT_HISTORY_S, SimProvider};
 pub use script::{
-    Call, Chances, Effect, Notice, PriceRule, QuotaRule, RULES_MAX, ReclaimRule, Rule, STORIES, Script,
-    Throttle, TraceRule, Where,
+    Call, Chances, Effect, Notice, PriceRule, QuotaRule, RULES_MAX, ReclaimRule, ReservationRule, Rule,
+    STORIES, Script, Throttle, TraceRule, Where,
 };
 pub use state::{ENDED_KEPT_MAX, Forgotten, INTERRUPTIONS_KEPT_MAX};
 pub use trace::{SpotTrace, TRACE_BYTES_MAX, TRACE_TICKS_MAX};

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use crate::cloud::{Cloud, Habits, Item, PRICE_STEP_S};
 use crate::gate::{Fate, Stop};
 use crate::refusal;
-use crate::script::{Call, Seen};
+use crate::script::{Call, ReservationRule, Seen};
 use crate::state::{Change, later, offer_key, whole_second};
 use crate::world::{Inner, SimWorld, seen};
 
@@ -71,10 +71,13 @@ impl SimProvider {
         Seen::provider(&self.cloud.id)
     }
 
-    fn offer(&self, inner: &Inner, item: &Item) -> Offer {
-        let key = offer_key(&self.cloud.id, &item.region, &item.zone, &item.shape.instance_type, item.kind);
+    fn offer(&self, inner: &Inner, item: &Item, rule: Option<&ReservationRule>) -> Offer {
+        let mut key =
+            offer_key(&self.cloud.id, &item.region, &item.zone, &item.shape.instance_type, item.kind);
+        key.reservation = rule.map(|rule| rule.id.clone());
         let now = inner.state.clock;
         let room = inner.room(item, &key);
+        let reservation = rule.map(|rule| Box::new(inner.told(item, &key, rule)));
         Offer {
             provider: key.provider,
             region: key.region,
@@ -92,7 +95,7 @@ impl SimProvider {
             start_delay_s: item.start_delay_s,
             reclaim_bp_per_hour: item.reclaim_bp_per_hour,
             simulated: true,
-            reservation: None,
+            reservation,
             run_max_s: None,
         }
     }
@@ -120,11 +123,13 @@ impl CapacityProvider for SimProvider {
             };
             let ours = request.providers().is_empty() || request.providers().contains(&self.cloud.id);
             let items = self.cloud.items.iter().filter(|_| ours).filter(wanted);
+            let set_aside = inner.set_aside(&self.cloud).filter(|(item, _)| ours && wanted(&item));
+            let set_aside = set_aside.map(|(item, rule)| self.offer(inner, &item, Some(rule)));
             Ok(Quote {
                 provider: self.cloud.id.clone(),
                 snapshot: self.cloud.report.snapshot.clone(),
                 as_of: inner.state.clock,
-                offers: items.map(|item| self.offer(inner, item)).collect(),
+                offers: items.map(|item| self.offer(inner, item, None)).chain(set_aside).collect(),
                 truncated: false,
             })
         })
@@ -355,7 +360,8 @@ impl SimProvider {
 impl Inner {
     /// How many more of `item` there is room for; `None` for as many as anyone wants.
     pub(crate) fn room(&self, item: &Item, key: &hpc_resources::OfferKey) -> Option<u64> {
-        let trace = self.script.traces.iter().find(|rule| rule.at.matches(&seen(key)));
+        let market = key.reservation.is_none();
+        let trace = self.script.traces.iter().find(|rule| market && rule.at.matches(&seen(key)));
         let recorded = trace.map(|rule| u64::from(rule.trace.room_at(self.state.start, self.state.clock)));
         let most = [item.stock, recorded].into_iter().flatten().min()?;
         Some(most.saturating_sub(self.state.live_count(key)))

@@ -19,6 +19,14 @@ pub(crate) fn no_stock(habits: Habits, place: &str) -> ProviderError {
     not_done(ErrorKind::Capacity, Scope::Zone, code, &format!("simulated: no stock for {place}"))
 }
 
+pub(crate) fn reservation_full(habits: Habits, place: &str) -> ProviderError {
+    let code = match habits {
+        Habits::Aws => "ReservationCapacityExceeded",
+        Habits::Gcp | Habits::Rack => "RESERVATION_CAPACITY_EXCEEDED",
+    };
+    not_done(ErrorKind::Capacity, Scope::Zone, code, &format!("simulated: no room left in {place}"))
+}
+
 pub(crate) fn quota(habits: Habits, kind: OfferKind, what: &str) -> ProviderError {
     let code = match (habits, kind) {
         (Habits::Aws, OfferKind::Spot) => "MaxSpotInstanceCountExceeded",

@@ -1,6 +1,6 @@
 //! What goes wrong, and when: scripts are data, so that a story can be named, kept and told again.
 
-use hpc_resources::{InstanceType, OfferKind, ProviderId, QuotaFamily, Region, ZoneId};
+use hpc_resources::{InstanceType, OfferKind, ProviderId, QuotaFamily, Region, ReservationId, ZoneId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::SimError;
@@ -164,6 +164,39 @@ pub struct PriceRule {
     pub series: PriceSeries,
 }
 
+/// Capacity that is set aside and paid for: an offer of its own, which costs nothing more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReservationRule {
+    /// Its name, which no other of the provider has.
+    pub id: ReservationId,
+    /// The provider, one that rents out machines.
+    pub provider: ProviderId,
+    /// The zone.
+    pub zone: ZoneId,
+    /// The machine type, one that is sold there on demand.
+    pub instance_type: InstanceType,
+    /// `reserved`, or `block`: that one has an end, and takes its instances back then, announced two minutes before.
+    #[serde(default = "reserved")]
+    pub kind: OfferKind,
+    /// How many instances it has room for.
+    pub instances: u32,
+    /// How many of them others have already, which no offer shows: it looks free, and is full when it is asked.
+    #[serde(default)]
+    pub hidden: u32,
+    /// When it begins, in seconds after the world's start.
+    #[serde(default)]
+    pub from_s: u32,
+    /// When it ends, in seconds after the world's start; `None` for never. What runs in a `reserved` one then runs on, and
+    /// costs nothing still, where a real cloud would charge for it from then on.
+    #[serde(default)]
+    pub to_s: Option<u32>,
+}
+
+const fn reserved() -> OfferKind {
+    OfferKind::Reserved
+}
+
 /// Chances in hundredths of a percent per call, drawn from the seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -206,6 +239,8 @@ pub struct Script {
     pub traces: Vec<TraceRule>,
     /// Recorded prices, the first that matches counts.
     pub prices: Vec<PriceRule>,
+    /// Capacity that is set aside.
+    pub reservations: Vec<ReservationRule>,
     /// Chance.
     pub chances: Chances,
     /// Rate limit of each provider.
@@ -213,7 +248,7 @@ pub struct Script {
 }
 
 /// The names of the built-in stories.
-pub const STORIES: [&str; 5] = ["none", "stock-out", "quota", "lost-answer", "spot-reclaim"];
+pub const STORIES: [&str; 6] = ["none", "stock-out", "quota", "lost-answer", "spot-reclaim", "reservation"];
 
 impl Script {
     /// A built-in story by name, one of [`STORIES`].
@@ -225,6 +260,8 @@ impl Script {
     /// - `lost-answer`: that zone creates the instance, and the answer is lost once.
     /// - `spot-reclaim`: `stock-out`, and ten minutes after the first `sim-aws` spot start the instance is taken back,
     ///   announced two minutes before.
+    /// - `reservation`: `stock-out`, and `sim-aws` has two things that are paid for: a block for a day that looks free and is
+    ///   full, and a reservation with room for two.
     ///
     /// # Errors
     /// [`SimError::Script`] for a name that is not in the list.
@@ -248,6 +285,10 @@ impl Script {
                     notice: Notice::Before,
                     times: Some(1),
                 });
+            }
+            "reservation" => {
+                script.rules.push(rule(Effect::StockOut, None)?);
+                script.reservations = paid_for()?;
             }
             other => {
                 let shown: String = other.chars().take(40).collect();
@@ -285,11 +326,13 @@ impl Script {
             ("reclaims", self.reclaims.len()),
             ("traces", self.traces.len()),
             ("prices", self.prices.len()),
+            ("reservations", self.reservations.len()),
         ];
         if let Some((what, have)) = counts.into_iter().find(|(_, have)| *have > RULES_MAX) {
             let what = format!("a script has at most {RULES_MAX} {what}, this one has {have}");
             return Err(SimError::Script { what });
         }
+        self.reservations.iter().try_for_each(|rule| rule.check(&self.reservations))?;
         self.traces.iter().try_for_each(|rule| rule.trace.check())
     }
 }
@@ -338,6 +381,26 @@ fn zero_spot_quota() -> Result<QuotaRule, SimError> {
         family: Some(QuotaFamily::parse("L-7212CCBC").map_err(bad)?),
         limit: 0,
     })
+}
+
+fn paid_for() -> Result<Vec<ReservationRule>, SimError> {
+    let rule = |id: &str, zone: &str, kind, hidden, to_s| -> Result<ReservationRule, SimError> {
+        Ok(ReservationRule {
+            id: ReservationId::parse(id).map_err(bad)?,
+            provider: self::id("sim-aws")?,
+            zone: ZoneId::parse(zone).map_err(bad)?,
+            instance_type: InstanceType::parse("p5.48xlarge").map_err(bad)?,
+            kind,
+            instances: 2,
+            hidden,
+            from_s: 0,
+            to_s,
+        })
+    };
+    Ok(vec![
+        rule("cr-sim-block", "use1-az2", OfferKind::Block, 2, Some(86_400))?,
+        rule("cr-sim-open", "use1-az1", OfferKind::Reserved, 0, None)?,
+    ])
 }
 
 fn cheapest_spot() -> Result<Where, SimError> {

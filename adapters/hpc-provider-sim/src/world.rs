@@ -61,6 +61,14 @@ impl SimWorld {
             Arc::new(Cloud::gcp(catalog::builtin("sim-gcp")?, config.consistency_ms)?),
             Arc::new(Cloud::rack(&config.racks)?),
         ];
+        clouds.iter().try_for_each(|cloud| cloud.check_reservations(&config.script.reservations))?;
+        let known =
+            |rule: &crate::script::ReservationRule| clouds.iter().any(|cloud| cloud.id == rule.provider);
+        if let Some(rule) = config.script.reservations.iter().find(|rule| !known(rule)) {
+            let what =
+                format!("the reservation `{}` is of `{}`, which is no cloud here", rule.id, rule.provider);
+            return Err(SimError::Script { what });
+        }
         let fresh = State::new(config.seed, config.start);
         let (store, state) = match &config.persistence {
             Persistence::Memory => (None, fresh),
@@ -297,7 +305,8 @@ impl Inner {
         }
         let now = self.state.clock;
         let squeeze = |key: &OfferKey| {
-            let rule = self.script.traces.iter().find(|rule| rule.at.matches(&seen(key)))?;
+            let market = key.reservation.is_none();
+            let rule = self.script.traces.iter().find(|rule| market && rule.at.matches(&seen(key)))?;
             let staying = || self.state.live(key).filter(|instance| instance.doom.is_none());
             let used = u64::try_from(staying().count()).unwrap_or(u64::MAX);
             let (at, room) = rule.trace.first_squeeze(self.state.start, now, to, used)?;

@@ -24,6 +24,7 @@ mod fail;
 mod gate;
 mod limits;
 mod offers;
+mod orphans;
 mod plan;
 mod progress;
 mod providers;
@@ -51,10 +52,11 @@ pub use evidence::{DECISION_BYTES_MAX, Evidence, decisions_in};
 pub use gate::check;
 pub use limits::{BUDGETS_MAX, BudgetEdited, LimitsEdit, budget_resource};
 pub use offers::{KeptAnswer, Offers};
+pub use orphans::{NotReaped, ORPHANS_MAX, OrphanState, OrphanView, Orphans, ReapReport, Reaped, Unlisted};
 pub use progress::{Progress, ProgressSink, Silent};
 pub use providers::{ProviderStatus, SeenError, SeenSnapshot};
 pub use query::{Cost, Listing, PAGE_MAX};
-pub use reconcile::{OrphanRecord, Reconciled};
+pub use reconcile::{OrphanRecord, OrphanWhy, Reconciled};
 pub use records::{
     DecisionRecord, DrainReason, DrainRecord, EndReason, InstanceRecord, IntentRecord, IntentState,
     LeaseRecord, LeaseState, PlanRecord, PlanState, PricedBy, RenewalRecord, RequestRecord, RuleLine,

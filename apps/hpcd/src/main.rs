@@ -140,8 +140,8 @@ struct DemoArgs {
     request: Option<PathBuf>,
     #[command(flatten)]
     world: WorldArgs,
-    /// What goes wrong in the simulated clouds: none, stock-out, quota, lost-answer, spot-reclaim, or a file of rules and
-    /// recordings (YAML, TOML or JSON).
+    /// What goes wrong in the simulated clouds: none, stock-out, quota, lost-answer, spot-reclaim, reservation, or a file of
+    /// rules and recordings (YAML, TOML or JSON).
     #[arg(long, value_name = "STORY|FILE", default_value = "stock-out")]
     fail: String,
     /// One JSON document a line instead of text.
@@ -156,8 +156,8 @@ struct DevArgs {
     /// Which providers to ask: a YAML, TOML or JSON file, instead of all simulated clouds.
     #[arg(long, value_name = "FILE")]
     providers: Option<PathBuf>,
-    /// What goes wrong in the simulated clouds: none, stock-out, quota, lost-answer, spot-reclaim, or a file of rules and
-    /// recordings (YAML, TOML or JSON).
+    /// What goes wrong in the simulated clouds: none, stock-out, quota, lost-answer, spot-reclaim, reservation, or a file of
+    /// rules and recordings (YAML, TOML or JSON).
     #[arg(long, value_name = "STORY|FILE", default_value = "none")]
     fail: String,
     /// Let time pass N times as fast, up to 10,000: with simulated clouds alone. No real node can keep up.

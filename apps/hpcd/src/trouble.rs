@@ -13,7 +13,7 @@ use serde::Deserialize;
 /// The file of `--fail`, in YAML, TOML or JSON. Paths in it begin where it is.
 ///
 /// ```yaml
-/// script:                      # hpc_provider_sim::Script: rules, quotas, reclaims, chances, throttle
+/// script:                      # hpc_provider_sim::Script: rules, quotas, reclaims, reservations, chances, throttle
 ///   chances: { lost_after_bp: 100 }
 /// traces:                      # recorded availability
 ///   - { at: { kind: spot, zone: use1-az1 }, file: us-east-1a.json, notice: before }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hpc_conformance::provider::{Rig, Trouble};
 use hpc_provider::CapacityProvider;
-use hpc_provider_sim::{Call, Effect, Notice, QuotaRule, Rule, Script, SimConfig, SimWorld, Where};
-use hpc_resources::{OfferKind, ResourceRequest};
+use hpc_provider_sim::{
+    Call, Effect, Notice, QuotaRule, ReservationRule, Rule, Script, SimConfig, SimWorld, Where,
+};
+use hpc_resources::{InstanceType, OfferKind, ProviderId, ReservationId, ResourceRequest, ZoneId};
 use jiff::Timestamp;
 
 use crate::tools::{cloud, config, eight_h100};
@@ -24,7 +26,25 @@ fn rig(id: &'static str) -> Option<SimRig> {
         family: None,
         limit: 1_000_000,
     };
-    let script = Script { quotas: vec![quota("sim-aws"), quota("sim-gcp")], ..Script::default() };
+    let reserved = |provider: &str, zone: &str, instance_type: &str| ReservationRule {
+        id: ReservationId::parse("set-aside").unwrap(),
+        provider: ProviderId::parse(provider).unwrap(),
+        zone: ZoneId::parse(zone).unwrap(),
+        instance_type: InstanceType::parse(instance_type).unwrap(),
+        kind: OfferKind::Reserved,
+        instances: 3,
+        hidden: 0,
+        from_s: 0,
+        to_s: None,
+    };
+    let script = Script {
+        quotas: vec![quota("sim-aws"), quota("sim-gcp")],
+        reservations: vec![
+            reserved("sim-aws", "use1-az1", "p5.48xlarge"),
+            reserved("sim-gcp", "us-central1-a", "a3-highgpu-8g"),
+        ],
+        ..Script::default()
+    };
     let stop_delay_ms = if id == "sim-gcp" { 30_000 } else { 0 };
     let world = SimWorld::open(SimConfig { stop_delay_ms, ..config(script) }).unwrap();
     Some(SimRig { world, id })
@@ -43,6 +63,10 @@ impl Rig for SimRig {
     }
     fn request(&self) -> ResourceRequest {
         eight_h100()
+    }
+    fn reserved(&self) -> Option<ResourceRequest> {
+        let request = ResourceRequest::new("test").add_gpu_nvidia_h100(8).with_kinds([OfferKind::Reserved]);
+        (self.id != "sim-rack").then(|| request.build().unwrap())
     }
     fn instances_max(&self) -> u32 {
         if self.id == "sim-rack" { 4 } else { 250 }

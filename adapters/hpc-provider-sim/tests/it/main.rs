@@ -12,6 +12,7 @@ mod catalog;
 mod conformance;
 mod determinism;
 mod durability;
+mod reservations;
 mod stories;
 mod tools;
 mod trouble;

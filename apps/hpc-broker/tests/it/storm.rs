@@ -434,7 +434,12 @@ impl Storm {
             internal_bp: 150,
             reclaims: true,
         };
-        let script = Script { chances, ..Script::default() };
+        // A few of them are paid for, and some of those end in the middle of it.
+        let reservations = vec![
+            crate::reservations::rule("cr-open", OfferKind::Reserved, 1),
+            crate::reservations::block("cr-block", 9_000),
+        ];
+        let script = Script { chances, reservations, ..Script::default() };
         // Half of the storms go over the end of a month.
         let begin = if seed % 4 < 2 { start() } else { "2026-11-30T22:30:00Z".parse().unwrap() };
         let sim = Arc::new(SimWorld::open(SimConfig { script, ..SimConfig::new(seed, begin) }).unwrap());
