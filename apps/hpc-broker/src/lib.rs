@@ -24,6 +24,7 @@ mod fail;
 mod gate;
 mod limits;
 mod offers;
+mod orphans;
 mod plan;
 mod progress;
 mod providers;
@@ -50,14 +51,15 @@ pub use environment::{Caller, Environment, Settings};
 pub use evidence::{DECISION_BYTES_MAX, Evidence, decisions_in};
 pub use gate::check;
 pub use limits::{BUDGETS_MAX, BudgetEdited, LimitsEdit, budget_resource};
-pub use offers::Offers;
+pub use offers::{KeptAnswer, Offers};
+pub use orphans::{NotReaped, ORPHANS_MAX, OrphanState, OrphanView, Orphans, ReapReport, Reaped, Unlisted};
 pub use progress::{Progress, ProgressSink, Silent};
 pub use providers::{ProviderStatus, SeenError, SeenSnapshot};
 pub use query::{Cost, Listing, PAGE_MAX};
-pub use reconcile::{OrphanRecord, Reconciled};
+pub use reconcile::{OrphanRecord, OrphanWhy, Reconciled};
 pub use records::{
     DecisionRecord, DrainReason, DrainRecord, EndReason, InstanceRecord, IntentRecord, IntentState,
-    LeaseRecord, LeaseState, PlanRecord, PlanState, RenewalRecord, RequestRecord, RuleLine,
+    LeaseRecord, LeaseState, PlanRecord, PlanState, PricedBy, RenewalRecord, RequestRecord, RuleLine,
 };
 pub use refusals::{REFUSAL_EVERY_MS, REFUSALS_AT_ONCE};
 pub use release::ReleasedLease;

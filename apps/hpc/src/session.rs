@@ -67,6 +67,7 @@ clients! {
     policy, policy_service_client, PolicyServiceClient;
     nodes, node_service_client, NodeServiceClient;
     providers, provider_service_client, ProviderServiceClient;
+    orphans, orphan_service_client, OrphanServiceClient;
     system, system_service_client, SystemServiceClient;
 }
 

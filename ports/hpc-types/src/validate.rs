@@ -23,6 +23,8 @@ pub const JUSTIFICATION_BYTES_MAX: usize = 1024;
 pub const AMOUNT_BYTES_MAX: usize = 64;
 /// Most limits named in one change.
 pub const WINDOWS_MAX: usize = 3;
+/// Most orphans named in one reap.
+pub const REAPED_MAX: usize = 1_000;
 /// Longest join token.
 pub const TOKEN_BYTES_MAX: usize = 256;
 /// Largest certificate signing request.
@@ -420,6 +422,28 @@ impl Validate for v1::OffersRequest {
     fn violations(&self) -> Vec<Violation> {
         let mut check = Check::default();
         check.document("request", self.request.as_ref());
+        check.finish()
+    }
+}
+
+impl Validate for v1::ListOrphansRequest {
+    fn violations(&self) -> Vec<Violation> {
+        Vec::new()
+    }
+}
+
+impl Validate for v1::ReapRequest {
+    fn violations(&self) -> Vec<Violation> {
+        let mut check = Check::default();
+        if self.names.len() > REAPED_MAX || self.names.iter().any(|name| name.len() > QUERY_BYTES_MAX) {
+            check.broken(
+                "names",
+                format!("must be at most {REAPED_MAX} names of at most {QUERY_BYTES_MAX} bytes"),
+            );
+        }
+        if self.all != self.names.is_empty() {
+            check.broken("all", "must be true without names, and false with them");
+        }
         check.finish()
     }
 }

@@ -69,7 +69,18 @@ impl Broker {
         check_state(&plan, now)?;
         let standing = self.standing();
         let gate = Gate { standing: &standing, caller, team: &plan.team, request: &plan.request, now };
-        let (mut lease, mut receipts) = self.accept(&gate, &plan, revision, now).await?;
+        let (lease, receipts) = self.accept(&gate, &plan, revision, now).await?;
+        self.carry_out(&gate, &plan, (lease, receipts), sink).await
+    }
+
+    /// Tries the offers of an accepted plan until one is had.
+    async fn carry_out(
+        &self,
+        gate: &Gate<'_>,
+        plan: &PlanRecord,
+        (mut lease, mut receipts): (LeaseRecord, Vec<Receipt>),
+        sink: &dyn ProgressSink,
+    ) -> Result<Applied, HpcError> {
         sink.on(Progress::Held { lease: lease.id.clone(), amount: lease.hold });
         let mut walk = Walk::default();
         for (number, attempt) in (0_u32..).zip(&plan.plan.attempts) {
@@ -78,7 +89,7 @@ impl Broker {
                 break;
             }
             let offer = attempt.offer.key();
-            match self.check_offer_again(&gate, &plan, attempt, &mut walk).await {
+            match self.check_offer_again(gate, plan, attempt, &mut walk).await {
                 Ok((price, evidence)) => {
                     let boots = self.provider(&offer.provider)?.describe().supports.user_data;
                     let spec = self.spec(&lease, attempt, number, price, boots);
@@ -99,7 +110,7 @@ impl Broker {
                 }
             }
         }
-        self.give_up(&plan, lease, walk).await
+        self.give_up(plan, lease, walk).await
     }
 }
 

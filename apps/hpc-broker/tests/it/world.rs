@@ -52,6 +52,11 @@ spec:
       principals: [{type: role, value: approver}]
       resources: [{type: budget, pattern: "budget/*"}]
       actions: [budget.write]
+    - name: reapers
+      effect: allow
+      principals: [{type: user, value: you}]
+      resources: [{type: orphan, pattern: "orphan/*"}]
+      actions: [orphan.read, orphan.reap]
     - name: approvers
       effect: allow
       principals: [{type: role, value: approver}, {type: role, value: may-decide}]

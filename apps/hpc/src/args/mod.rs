@@ -146,6 +146,12 @@ pub(crate) enum Command {
         before_help = "Examples:\n  hpc provider list\n  hpc provider show sim-aws\n  hpc provider list -o json"
     )]
     Provider(Provider),
+    /// Instances that nothing explains
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  hpc orphan list\n  hpc orphan reap --all --dry-run\n  hpc orphan reap --all --yes"
+    )]
+    Orphan(Orphan),
     /// Let nodes in
     #[command(
         subcommand,
@@ -248,6 +254,30 @@ pub(crate) enum Provider {
     Show {
         /// The provider
         provider: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Orphan {
+    /// What carries this installation's tag and no open lease explains, without touching it
+    #[command(before_help = "Examples:\n  hpc orphan list\n  hpc orphan list -o json")]
+    List,
+    /// End what nothing explains and is older than the grace. One that cannot be ended stops no other; exit code 1 then
+    #[command(before_help = "Examples:\n  hpc orphan reap --all --dry-run\n  \
+        hpc orphan reap sim-aws.i-0f3a... --yes\n  hpc orphan reap --all --yes -o json")]
+    Reap {
+        /// These alone, by their names in `hpc orphan list`
+        #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+        names: Vec<String>,
+        /// All of them
+        #[arg(long)]
+        all: bool,
+        /// Only say what would be ended
+        #[arg(long, conflicts_with = "yes")]
+        dry_run: bool,
+        /// End it without being asked
+        #[arg(long, short)]
+        yes: bool,
     },
 }
 

@@ -15,6 +15,7 @@ mod doctor;
 mod lease;
 mod node;
 mod offers;
+mod orphan;
 mod policy;
 mod policy_bundle;
 mod policy_check;
@@ -90,6 +91,7 @@ async fn dispatch(
     match command {
         Command::Request(command) => request::run(command, global, around, screen).await,
         Command::Offers(args) => offers::run(&args, global, around, screen).await,
+        Command::Orphan(command) => orphan::run(command, global, around, screen).await,
         Command::Provider(command) => provider::run(command, global, around, screen).await,
         Command::Approval(command) => approval::run(command, global, around, screen).await,
         Command::Lease(command) => lease::run(command, global, around, screen).await,

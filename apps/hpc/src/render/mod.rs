@@ -7,6 +7,7 @@ pub(crate) mod cost;
 pub(crate) mod lease;
 pub(crate) mod lint;
 pub(crate) mod offers;
+pub(crate) mod orphan;
 pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod policy_diff;

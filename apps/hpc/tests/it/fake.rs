@@ -182,6 +182,7 @@ impl Daemon {
                 .add_service(rpc::policy_service_server::PolicyServiceServer::new(api.clone()))
                 .add_service(rpc::node_service_server::NodeServiceServer::new(api.clone()))
                 .add_service(rpc::provider_service_server::ProviderServiceServer::new(api.clone()))
+                .add_service(rpc::orphan_service_server::OrphanServiceServer::new(api.clone()))
                 .add_service(rpc::system_service_server::SystemServiceServer::new(api))
                 .build()
                 .unwrap();
@@ -370,6 +371,23 @@ impl rpc::provider_service_server::ProviderService for Api {
     }
     async fn show(&self, request: Request<v1::ShowRequest>) -> Result<Response<Document>, Status> {
         self.one("provider", &request)
+    }
+}
+
+#[tonic::async_trait]
+impl rpc::orphan_service_server::OrphanService for Api {
+    async fn list(&self, request: Request<v1::ListOrphansRequest>) -> Result<Response<Document>, Status> {
+        self.one("orphans", &request)
+    }
+    async fn reap(
+        &self,
+        request: Request<v1::ReapRequest>,
+    ) -> Result<Response<v1::RecordedDocument>, Status> {
+        if request.get_ref().dry_run {
+            let document = self.one("reap", &request)?.into_inner();
+            return Ok(Response::new(v1::RecordedDocument::new(document, Vec::new())));
+        }
+        self.recorded("reap", &request)
     }
 }
 

@@ -22,6 +22,7 @@ mod fixtures;
 mod grammar;
 mod lint;
 mod lists;
+mod orphans;
 mod plans;
 mod policies;
 mod policy_diff;

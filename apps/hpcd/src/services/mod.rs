@@ -6,6 +6,7 @@ mod budget;
 mod cost;
 mod lease;
 mod node;
+mod orphan;
 mod places;
 mod policy;
 mod provider;
@@ -65,6 +66,7 @@ impl Api {
             .add_service(rpc::policy_service_server::PolicyServiceServer::new(self.clone()))
             .add_service(rpc::node_service_server::NodeServiceServer::new(self.clone()))
             .add_service(rpc::provider_service_server::ProviderServiceServer::new(self.clone()))
+            .add_service(rpc::orphan_service_server::OrphanServiceServer::new(self.clone()))
             .add_service(rpc::system_service_server::SystemServiceServer::new(self.clone()))
     }
 

@@ -22,6 +22,7 @@ mod directory;
 mod entries;
 mod first_boot;
 mod nodes;
+mod orphans;
 mod owner;
 mod policies;
 mod process;

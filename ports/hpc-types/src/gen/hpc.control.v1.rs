@@ -507,6 +507,22 @@ pub struct OffersRequest {
 /// Asks for every provider.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListProvidersRequest {}
+/// Asks for orphans.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListOrphansRequest {}
+/// Ends orphans.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReapRequest {
+    /// Which, by their names here: at most 1000.
+    #[prost(string, repeated, tag = "1")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// All of them; then no name is given.
+    #[prost(bool, tag = "2")]
+    pub all: bool,
+    /// Only say what would be ended.
+    #[prost(bool, tag = "3")]
+    pub dry_run: bool,
+}
 /// Asks about the daemon.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InfoRequest {}

@@ -165,6 +165,7 @@ fn the_descriptors_name_every_service() {
             "PolicyService",
             "NodeService",
             "ProviderService",
+            "OrphanService",
             "SystemService"
         ]
     );

@@ -1,0 +1,97 @@
+//! An open intent: adopted, looked after, or ended.
+
+use hpc_error::HpcError;
+use hpc_provider::InstanceHandle;
+
+use super::Reconciled;
+use super::clouds::Cloud;
+use crate::broker::Broker;
+use crate::records::{IntentRecord, IntentState, LeaseRecord, LeaseState};
+use crate::store::{Change, key};
+
+impl Broker {
+    pub(super) async fn settle_intent(
+        &self,
+        intent: IntentRecord,
+        cloud: &Cloud,
+        report: &mut Reconciled,
+    ) -> Result<(), HpcError> {
+        // A lease that somebody is ending is theirs: what is learnt here could overwrite it.
+        let Some(_lease) = self.books.begin(&format!("lease/{}", intent.spec.lease)) else { return Ok(()) };
+        let Some(intent) = self.intent_by_id(&intent.spec.intent).await? else { return Ok(()) };
+        let lease = self.lease_by_id(&intent.spec.lease).await?;
+        let settled = match intent.state {
+            IntentState::Recorded | IntentState::Unknown => self.resolve(intent, lease, report).await?,
+            IntentState::Acknowledged => self.look_after(intent, lease, cloud).await?,
+            IntentState::Releasing => self.end_intent(intent, &lease.principal).await?.0,
+            IntentState::Released | IntentState::Failed => intent,
+        };
+        if settled.state.is_final() {
+            report.closed += 1;
+        } else if settled.state != IntentState::Acknowledged {
+            report.pending += 1;
+        }
+        Ok(())
+    }
+
+    /// An intent whose outcome nobody knows: adopt what it created if the lease still waits for it, end it otherwise.
+    async fn resolve(
+        &self,
+        mut intent: IntentRecord,
+        mut lease: LeaseRecord,
+        report: &mut Reconciled,
+    ) -> Result<IntentRecord, HpcError> {
+        let wanted = lease.state == LeaseState::Pending && !intent.set_aside;
+        if !wanted {
+            return Ok(self.end_intent(intent, &lease.principal).await?.0);
+        }
+        let port = self.provider(&intent.spec.offer.provider)?.clone();
+        let Some(found) = self.find_by_tag(port.as_ref(), &intent).await? else { return Ok(intent) };
+        let live = found.iter().filter(|instance| instance.to.is_none()).count();
+        let complete = u32::try_from(live) == Ok(intent.spec.instances);
+        if !complete {
+            // Nothing, or only a part: a gang that is not whole is of no use to anybody.
+            intent.set_aside = true;
+            return Ok(self.end_intent(intent, &lease.principal).await?.0);
+        }
+        let change = self.activation(&mut lease, &mut intent, found, "adopted")?;
+        self.store.commit_even_unaudited(change).await?;
+        self.books.end_stray(&intent.spec.intent);
+        self.keep_hold(&lease);
+        report.adopted += 1;
+        Ok(intent)
+    }
+
+    /// An intent that runs: has the provider ended any of it?
+    async fn look_after(
+        &self,
+        mut intent: IntentRecord,
+        lease: LeaseRecord,
+        cloud: &Cloud,
+    ) -> Result<IntentRecord, HpcError> {
+        let listed = cloud.get(&intent.spec.offer.provider);
+        let is_live = |handle: &InstanceHandle| listed.is_some_and(|listed| listed.live.contains(handle));
+        let all_live =
+            intent.instances.iter().all(|instance| instance.is_known_to_run() && is_live(&instance.handle));
+        if all_live || listed.is_none() {
+            return Ok(intent);
+        }
+        let before = intent.clone();
+        let port = self.provider(&intent.spec.offer.provider)?.clone();
+        let missing = self.refresh(port.as_ref(), &mut intent).await;
+        self.note_missing(port.as_ref(), &mut intent.instances, &missing);
+        let ended = intent.instances.iter().filter(|instance| instance.to.is_some()).count();
+        if ended == 0 {
+            if intent != before {
+                let change = Change::new().put(key("intent", intent.spec.intent.as_str())?, &intent)?;
+                self.store.commit_even_unaudited(change).await?;
+            }
+            return Ok(intent);
+        }
+        if ended == intent.instances.len() {
+            return Ok(self.close_if_ended(intent, &lease.principal).await?.0);
+        }
+        // A part of a gang is gone: the rest is ended too.
+        Ok(self.end_intent(intent, &lease.principal).await?.0)
+    }
+}
