@@ -16,6 +16,8 @@ use serde::Deserialize;
 #[cfg(feature = "aws")]
 pub(super) use connect::compose;
 
+use super::price_file::CatalogFile;
+
 /// EC2 in one account.
 ///
 /// ```yaml
@@ -93,14 +95,19 @@ pub struct AwsRegion {
     pub instance_profile: Option<String>,
 }
 
-/// On-demand prices of one instance for an hour.
+/// On-demand prices of one instance for an hour: a catalog, or a few that stand here. What has no price is never bought on
+/// demand.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AwsPrices {
-    /// When they were true; plans show it.
-    pub as_of: Timestamp,
-    /// By region, then type: `us-east-1: { p5.48xlarge: 55.04 USD }`. What is not here has no price and is never bought on
-    /// demand.
+    /// A file of prices: `{ file: prices.csv, region: us-east-1, max_age_hours: 336 }`.
+    #[serde(default)]
+    pub catalog: Option<CatalogFile>,
+    /// When the prices here were true; plans show it.
+    #[serde(default)]
+    pub as_of: Option<Timestamp>,
+    /// By region, then type: `us-east-1: { p5.48xlarge: 55.04 USD }`.
+    #[serde(default)]
     pub on_demand: BTreeMap<String, BTreeMap<String, String>>,
 }
 
@@ -127,6 +134,7 @@ pub struct AwsAgent {
 #[cfg(not(feature = "aws"))]
 pub(super) async fn compose(
     cloud: &AwsCloud,
+    _: &std::path::Path,
     _: &super::Around<'_>,
 ) -> Result<std::sync::Arc<dyn hpc_provider::CapacityProvider>, hpc_error::HpcError> {
     let message = format!(
