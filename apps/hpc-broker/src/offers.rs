@@ -40,7 +40,7 @@ impl Broker {
     /// # Errors
     /// As [`Broker::plan`], the audit log aside.
     pub async fn offers(&self, caller: &Caller, request: ResourceRequest) -> Result<Offers, HpcError> {
-        let record = self.draft(caller, request).await?.record;
+        let record = self.draft(caller, request, None).await?.record;
         let plan = record.plan;
         Ok(Offers {
             as_of: plan.created_at,
