@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::evidence::Evidence;
-use crate::records::{IntentRecord, LeaseRecord, PlanRecord};
+use crate::records::{IntentRecord, LeaseRecord, PlanRecord, PricedBy};
 use crate::sealed::Openings;
 
 /// Builds entries that carry the installation's marks.
@@ -54,6 +54,12 @@ impl Scribe {
         );
         if let Some(worst_case) = plan.worst_case {
             say(&mut entry, "worst_case", &worst_case.to_string());
+        }
+        if !record.price_sources.is_empty() {
+            let said = record.price_sources.iter().take(64).map(|PricedBy { provider, source }| {
+                format!("{provider} {} {} {}", source.hash, source.as_of, source.name)
+            });
+            say(&mut entry, "price_sources", &said.collect::<Vec<_>>().join("; "));
         }
         let matched = record.decision.rules.iter().filter(|line| line.result == "matched").take(32);
         let rules: Vec<String> = matched.map(|line| format!("{} {}", line.effect, line.rule)).collect();

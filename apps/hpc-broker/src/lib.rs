@@ -53,7 +53,7 @@ pub use environment::{Caller, Callers, Environment, Settings};
 pub use evidence::{DECISION_BYTES_MAX, Evidence, decisions_in};
 pub use gate::check;
 pub use limits::{BUDGETS_MAX, BudgetEdited, LimitsEdit, budget_resource};
-pub use offers::Offers;
+pub use offers::{KeptAnswer, Offers};
 pub use orphans::{NotReaped, ORPHANS_MAX, OrphanState, OrphanView, Orphans, ReapReport, Reaped, Unlisted};
 pub use progress::{Progress, ProgressSink, Silent};
 pub use providers::{ProviderStatus, SeenError, SeenSnapshot};
@@ -61,7 +61,7 @@ pub use query::{Cost, Listing, PAGE_MAX};
 pub use reconcile::{OrphanRecord, OrphanWhy, Reconciled};
 pub use records::{
     DecisionRecord, DrainReason, DrainRecord, EndReason, InstanceRecord, IntentRecord, IntentState,
-    LeaseRecord, LeaseState, PlanRecord, PlanState, RenewalRecord, RequestRecord, RuleLine,
+    LeaseRecord, LeaseState, PlanRecord, PlanState, PricedBy, RenewalRecord, RequestRecord, RuleLine,
 };
 pub use refusals::{REFUSAL_EVERY_MS, REFUSALS_AT_ONCE};
 pub use release::ReleasedLease;

@@ -7,7 +7,7 @@ use hpc_audit::Receipt;
 use hpc_error::{HpcError, codes};
 use hpc_ledger::Key;
 use hpc_policy::Resource;
-use hpc_provider::QuoteRequest;
+use hpc_provider::{Offered, QuoteRequest};
 use hpc_resources::{
     BudgetStanding, Catalog, DecisionId, Facts, Headroom, Money, Offer, Plan, PlanId, PlanInput, ProviderId,
     QuotaFamily, Refused, Region, RequestId, ResourceRequest, StockOut, TeamId,
@@ -20,7 +20,8 @@ use crate::environment::Caller;
 use crate::evidence::Evidence;
 use crate::fail;
 use crate::gate::{Gate, OBLIGATION_APPROVAL, OBLIGATION_IDLE_MINUTES};
-use crate::records::{DecisionRecord, PlanRecord, PlanState, RequestRecord};
+use crate::offers::KeptAnswer;
+use crate::records::{DecisionRecord, PlanRecord, PlanState, PricedBy, RequestRecord};
 use crate::shadow::Standing;
 use crate::store::{Change, key};
 use crate::tolerance::with_tolerance;
@@ -39,6 +40,17 @@ pub(crate) struct Draft {
     pub(crate) evidence: Evidence,
     /// The decision about spending for another team, where one was needed.
     pub(crate) spends: Option<Evidence>,
+    /// Answers of providers that are not of now.
+    pub(crate) kept: Vec<KeptAnswer>,
+}
+
+/// How new what providers offer must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AskedFor {
+    /// Of now: money is decided on it.
+    Buying,
+    /// Now or a while ago, and it says so: somebody looks around.
+    Looking,
 }
 
 /// What the providers said.
@@ -46,6 +58,10 @@ pub(crate) struct Market {
     pub(crate) catalog: Catalog,
     pub(crate) unavailable: Vec<(ProviderId, String)>,
     pub(crate) quotas: HashMap<(ProviderId, Region, QuotaFamily), (u64, u64)>,
+    /// Answers that are not of now.
+    pub(crate) kept: Vec<KeptAnswer>,
+    /// The lists that prices come from, where a provider was given some.
+    pub(crate) priced_by: Vec<PricedBy>,
 }
 
 impl Broker {
@@ -97,7 +113,7 @@ impl Broker {
         once: Option<Key>,
     ) -> Result<(PlanRecord, Vec<Receipt>), HpcError> {
         self.store.check_audited().await?;
-        let draft = self.draft(caller, request, None).await?;
+        let draft = self.draft(caller, request, AskedFor::Buying, None).await?;
         let record = &draft.record;
         let story = RequestRecord {
             id: record.plan.request_id.clone(),
@@ -129,12 +145,13 @@ impl Broker {
         &self,
         caller: &Caller,
         request: ResourceRequest,
+        asked_for: AskedFor,
         request_id: Option<RequestId>,
     ) -> Result<Draft, HpcError> {
         let now = self.environment.now();
         let standing = self.standing();
         let (team, spends) = self.paying_team(&standing, caller, &request, now).await?;
-        let market = self.market(&request, now).await;
+        let market = self.market(&request, now, asked_for).await;
         let gate = Gate { standing: &standing, caller, team: &team, request: &request, now };
         let headroom =
             self.books.headroom(&payers(caller, &team), self.settings.span(now, request.duration_s()));
@@ -159,8 +176,13 @@ impl Broker {
             self.books.accelerators_held(&team),
         );
         let budgets: Vec<BudgetStanding> = headroom.standings().cloned().collect();
-        let record = self.plan_record(caller, request, team, plan, decision, budgets)?;
-        Ok(Draft { record, evidence: judged.evidence(), spends })
+        let mut record = self.plan_record(caller, request, team, plan, decision, budgets)?;
+        let tried = |provider: &ProviderId| {
+            record.plan.attempts.iter().any(|attempt| attempt.offer.provider == *provider)
+        };
+        record.price_sources =
+            market.priced_by.into_iter().filter(|priced| tried(&priced.provider)).collect();
+        Ok(Draft { record, evidence: judged.evidence(), spends, kept: market.kept })
     }
 
     /// The team that pays: the caller's own, or another that the caller belongs to or that policy lets them spend for.
@@ -226,35 +248,57 @@ impl Broker {
             budgets,
             state,
             idle_release_s: idle.map(|minutes| minutes.saturating_mul(60)),
+            price_sources: Vec::new(),
         })
     }
 
-    /// Asks every provider for quotes and quotas at once. A provider that fails is named, and the others are used.
-    pub(crate) async fn market(&self, request: &ResourceRequest, now: Timestamp) -> Market {
+    /// Asks every provider for offers and quotas at once. A provider that fails is named, and the others are used.
+    pub(crate) async fn market(
+        &self,
+        request: &ResourceRequest,
+        now: Timestamp,
+        asked_for: AskedFor,
+    ) -> Market {
         let ask = QuoteRequest { request: request.clone(), now };
         let answers = join_all(self.providers.iter().map(|(id, provider)| {
             let ask = &ask;
-            async move { (id.clone(), provider.get_quote(ask).await, provider.quotas().await) }
+            async move {
+                let offered = match asked_for {
+                    AskedFor::Looking => provider.offers(ask).await,
+                    AskedFor::Buying => {
+                        let quote = provider.get_quote(ask).await;
+                        quote.map(|quote| Offered { quote, asked_at: now, trouble: None })
+                    }
+                };
+                // Right after the answer: a list that changes later did not price it.
+                let sources = provider.price_sources();
+                (id.clone(), offered, sources, provider.quotas().await)
+            }
         }))
         .await;
         let mut offers: Vec<Offer> = Vec::new();
         let mut unavailable = Vec::new();
         let mut quotas = HashMap::new();
-        for (id, quote, quota) in answers {
-            self.pulse.quoted(&id, &quote, now);
+        let (mut kept, mut priced_by) = (Vec::new(), Vec::new());
+        for (id, offered, sources, quota) in answers {
+            priced_by.extend(sources.into_iter().map(|source| PricedBy { provider: id.clone(), source }));
+            self.pulse.offered(&id, &offered, now);
             if let Err(error) = &quota {
                 self.pulse.failed(&id, "quotas", error, now);
             }
-            match quote {
-                // A provider that names somebody else's offers is not believed.
-                Ok(quote) => offers.extend(quote.offers.into_iter().filter(|offer| offer.provider == id)),
+            match offered {
+                Ok(offered) => {
+                    kept.extend(KeptAnswer::of(&id, &offered, now));
+                    // A provider that names somebody else's offers is not believed.
+                    offers.extend(offered.quote.offers.into_iter().filter(|offer| offer.provider == id));
+                }
                 Err(error) => unavailable.push((id.clone(), error.to_string())),
             }
             for status in quota.unwrap_or_default() {
                 quotas.insert((id.clone(), status.region, status.family), (status.limit, status.used));
             }
         }
-        Market { catalog: Catalog::new(offers), unavailable, quotas }
+        Market { catalog: Catalog::new(offers), unavailable, quotas, kept, priced_by }
     }
 
     /// Reads a plan.

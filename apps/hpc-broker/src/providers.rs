@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hpc_error::HpcError;
-use hpc_provider::{Description, ErrorKind, ProviderError, QuotaStatus, Quote};
+use hpc_provider::{Description, ErrorKind, Offered, PriceSource, ProviderError, QuotaStatus};
 use hpc_resources::{ProviderId, StockOut};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ pub struct SeenError {
     pub error: ProviderError,
 }
 
-/// The snapshot behind a provider's last quote.
+/// The snapshot behind a provider's newest answer: a quote, or offers that are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenSnapshot {
     /// Its content hash, in hex.
@@ -35,6 +35,9 @@ pub struct SeenSnapshot {
     pub offers: u64,
     /// Whether that list was cut.
     pub truncated: bool,
+    /// Why there is nothing newer, when it was asked since and failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<ProviderError>,
 }
 
 /// One provider, and how it is.
@@ -52,6 +55,9 @@ pub struct ProviderStatus {
     pub last_error: Option<SeenError>,
     /// The snapshot of its last quote.
     pub snapshot: Option<SeenSnapshot>,
+    /// The lists of prices that it was given; none where it tells its prices itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub price_sources: Vec<PriceSource>,
     /// What is remembered as out of stock there.
     pub stock_outs: Vec<StockOut>,
     /// Its quotas; `None` where they were not asked for, or it does not tell.
@@ -100,18 +106,29 @@ impl Pulse {
         beat.healthy = Some(false);
     }
 
-    /// A quote came, or did not.
-    pub(crate) fn quoted(&self, id: &ProviderId, quote: &hpc_provider::Result<Quote>, now: Timestamp) {
-        self.called(id, "get_quote", quote.as_ref().err(), now);
-        let Ok(quote) = quote else { return };
+    /// Offers came, of now or kept, or did not. What is kept says nothing of how the provider is now.
+    pub(crate) fn offered(&self, id: &ProviderId, offered: &hpc_provider::Result<Offered>, now: Timestamp) {
+        let offered = match offered {
+            Ok(offered) => offered,
+            Err(error) => return self.failed(id, "get_quote", error, now),
+        };
+        if offered.asked_at == now {
+            self.called(id, "get_quote", None, now);
+        }
+        let Offered { quote, asked_at, trouble } = offered;
         let snapshot = SeenSnapshot {
             hash: quote.snapshot.clone(),
             as_of: quote.as_of,
-            asked_at: now,
+            asked_at: *asked_at,
             offers: u64::try_from(quote.offers.len()).unwrap_or(u64::MAX),
             truncated: quote.truncated,
+            trouble: trouble.clone(),
         };
-        self.lock().entry(id.clone()).or_default().snapshot = Some(snapshot);
+        let mut beats = self.lock();
+        let beat = beats.entry(id.clone()).or_default();
+        if beat.snapshot.as_ref().is_none_or(|seen| seen.asked_at <= *asked_at) {
+            beat.snapshot = Some(snapshot);
+        }
     }
 }
 
@@ -119,7 +136,10 @@ impl Broker {
     /// Every provider and how it is, without asking any.
     #[must_use]
     pub fn provider_statuses(&self) -> Vec<ProviderStatus> {
-        self.providers.iter().map(|(id, port)| self.status_of(id, port.describe())).collect()
+        self.providers
+            .iter()
+            .map(|(id, port)| self.status_of(id, port.describe(), port.price_sources()))
+            .collect()
     }
 
     /// One provider and how it is, with its quotas as it tells them now.
@@ -135,10 +155,15 @@ impl Broker {
             self.pulse.called(id, "quotas", answer.as_ref().err(), self.environment.now());
             quotas = answer.ok();
         }
-        Ok(ProviderStatus { quotas, ..self.status_of(id, description) })
+        Ok(ProviderStatus { quotas, ..self.status_of(id, description, port.price_sources()) })
     }
 
-    fn status_of(&self, id: &ProviderId, description: Description) -> ProviderStatus {
+    fn status_of(
+        &self,
+        id: &ProviderId,
+        description: Description,
+        price_sources: Vec<PriceSource>,
+    ) -> ProviderStatus {
         let beat = self.pulse.lock().get(id).cloned().unwrap_or_default();
         let missing = description.supports.missing_to_create();
         ProviderStatus {
@@ -148,6 +173,7 @@ impl Broker {
             last_ok: beat.last_ok,
             last_error: beat.last_error,
             snapshot: beat.snapshot,
+            price_sources,
             stock_outs: self.stock_outs().into_iter().filter(|out| out.place.provider == *id).collect(),
             quotas: None,
         }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use hpc_provider::{InstanceHandle, ProviderError, ProvisionSpec};
+use hpc_provider::{InstanceHandle, PriceSource, ProviderError, ProvisionSpec};
 use hpc_resources::{
     ApprovalId, BudgetStanding, DecisionId, IntentId, LeaseId, Money, MoneyError, Month, Offer, Payer,
-    PerInstanceHour, Plan, PlanId, RequestId, ResourceRequest, TeamId,
+    PerInstanceHour, Plan, PlanId, ProviderId, RequestId, ResourceRequest, TeamId,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,19 @@ pub struct PlanRecord {
     pub hash: String,
     /// Whether policy limits the lease: released when idle for this long, in seconds.
     pub idle_release_s: Option<u64>,
+    /// The lists that its prices come from, for providers that do not tell all of theirs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub price_sources: Vec<PricedBy>,
+}
+
+/// A list of prices that a provider was given, as it was when a plan was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PricedBy {
+    /// Whose prices.
+    pub provider: ProviderId,
+    /// The list.
+    #[serde(flatten)]
+    pub source: PriceSource,
 }
 
 /// A request, and the plans made from it.

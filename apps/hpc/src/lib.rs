@@ -24,6 +24,7 @@ mod clock;
 mod command;
 pub mod context;
 mod focus;
+pub mod key_files;
 mod output;
 pub mod policy_keys;
 mod remembered;

@@ -1,11 +1,11 @@
 //! How long a provider may take, and how fast it is called. A call that hangs fails; it does not stall the broker.
 //!
-//! Outermost first: its turn, then it is counted, then its time limit, then the adapter.
+//! Outermost first: what it offered is kept, then its turn, then it is counted, then its time limit, then the adapter.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hpc_layers::{Deadline, Limits, Meter, Metered, Pace, Paced, Paces};
+use hpc_layers::{Cached, CatalogMeter, Deadline, Keep, Limits, Meter, Metered, Pace, Paced, Paces};
 use hpc_provider::CapacityProvider;
 
 /// Longest wait for a price, a list or an observation.
@@ -24,18 +24,33 @@ const PACES: Paces = Paces {
     wait_max: Duration::from_secs(5),
 };
 
-/// Gives every call of every provider its turn, its place in the metrics and its limit.
+/// How long `hpc offers` may show what a provider said; a plan asks anew.
+const KEEP: Keep = Keep {
+    fresh_for: Duration::from_secs(60),
+    stale_for: Duration::from_secs(15 * 60),
+    rest_after_failure: Duration::from_secs(10),
+    answers_max: 64,
+    offers_max: 100_000,
+};
+
+/// Gives every call of every provider its turn, its place in the metrics and its limit, and keeps what real ones offer: the
+/// simulated ones answer at once, and tell one story for one seed.
 pub(crate) fn bounded(
     providers: Vec<Arc<dyn CapacityProvider>>,
-    meter: &(impl Meter + Clone + 'static),
+    meter: &(impl Meter + CatalogMeter + Clone + 'static),
 ) -> Vec<Arc<dyn CapacityProvider>> {
     let limits =
         Limits { read: PROVIDER_READ_MAX, create: PROVIDER_CREATE_MAX, release: PROVIDER_RELEASE_MAX };
     providers
         .into_iter()
         .map(|provider| {
+            let simulated = provider.describe().simulated;
             let limited = Metered::new(Deadline::new(provider, limits), meter.clone());
-            Arc::new(Paced::new(limited, PACES)) as Arc<dyn CapacityProvider>
+            let paced = Paced::new(limited, PACES);
+            match simulated {
+                true => Arc::new(paced) as Arc<dyn CapacityProvider>,
+                false => Arc::new(Cached::new(paced, KEEP, meter.clone())),
+            }
         })
         .collect()
 }
@@ -66,7 +81,13 @@ mod tests {
             std::future::pending().await
         }
         fn describe(&self) -> Description {
-            unreachable!("nobody asks")
+            Description {
+                provider: hpc_resources::ProviderId::parse("hung").unwrap(),
+                supports: hpc_provider::Supports::default(),
+                consistency_ms: 0,
+                clock_skew_ms: 0,
+                simulated: false,
+            }
         }
         async fn observe(&self, _: &Observe) -> Result<Vec<InstanceState>> {
             std::future::pending().await
@@ -94,6 +115,12 @@ mod tests {
         assert_eq!((listed.kind, listed.certainty), (ErrorKind::Deadline, Certainty::NotDone));
         assert_eq!(begun.elapsed(), PROVIDER_READ_MAX);
         assert_eq!(provider.quotas().await.unwrap_err().kind, ErrorKind::Deadline);
+        let request = hpc_resources::ResourceRequest::new("t").add_cpu(1).build().unwrap();
+        let ask = QuoteRequest { request, now: crate::clock::wall_now() };
+        let begun = tokio::time::Instant::now();
+        let (one, two) = tokio::join!(provider.offers(&ask), provider.offers(&ask));
+        assert_eq!([one, two].map(|answer| answer.unwrap_err().kind), [ErrorKind::Deadline; 2]);
+        assert_eq!(begun.elapsed(), PROVIDER_READ_MAX, "both wait for one question");
         assert_eq!(provider.interruptions(None).await.unwrap_err().kind, ErrorKind::Deadline);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hpc_error::{HpcError, codes};
-use hpc_layers::{Failure, Meter, Verb};
+use hpc_layers::{Answered, CatalogMeter, Failure, Meter, Verb};
 use hpc_provider::{Certainty, ErrorKind};
 use hpc_tracing::metrics::{CounterFamily, HistogramFamily, Label, MetricsError, registry};
 
@@ -28,11 +28,17 @@ const CERTAINTY: Label = Label { name: "certainty", values: &["done", "not-done"
 /// Between what a machine of one's own takes and the longest create.
 const BUCKETS_SECONDS: &[f64] = &[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0];
 
-/// Counts the calls of all providers.
+const ANSWER: Label = Label { name: "answer", values: &Answered::NAMES };
+/// Up to the oldest offers that are shown.
+const AGES_SECONDS: &[f64] = &[1.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0];
+
+/// Counts the calls of all providers, and where offers came from.
 #[derive(Clone, Debug)]
 pub(crate) struct ProviderCalls {
     calls: CounterFamily,
     seconds: HistogramFamily,
+    answers: CounterFamily,
+    ages: HistogramFamily,
 }
 
 impl ProviderCalls {
@@ -53,7 +59,24 @@ impl ProviderCalls {
             BUCKETS_SECONDS,
             &[CALL],
         );
-        Ok(Self { calls: calls.map_err(failed)?, seconds: seconds.map_err(failed)? })
+        let answers = registry().counter_with(
+            "hpc_catalog_answers",
+            "Answers to who looks for offers: kept and fresh, kept and stale, asked for now, or old or none because a provider \
+             failed",
+            &[ANSWER],
+        );
+        let ages = registry().histogram_with(
+            "hpc_catalog_age_seconds",
+            "How long before such an answer its provider had been asked for it",
+            AGES_SECONDS,
+            &[ANSWER],
+        );
+        Ok(Self {
+            calls: calls.map_err(failed)?,
+            seconds: seconds.map_err(failed)?,
+            answers: answers.map_err(failed)?,
+            ages: ages.map_err(failed)?,
+        })
     }
 }
 
@@ -69,6 +92,15 @@ impl Meter for ProviderCalls {
         });
         self.calls.with(&[verb.as_str(), outcome, certainty]).inc();
         self.seconds.with(&[verb.as_str()]).observe_duration(took);
+    }
+}
+
+impl CatalogMeter for ProviderCalls {
+    fn answered(&self, how: Answered, age: Option<Duration>) {
+        self.answers.with(&[how.as_str()]).inc();
+        if let Some(age) = age {
+            self.ages.with(&[how.as_str()]).observe_duration(age);
+        }
     }
 }
 
@@ -122,5 +154,15 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("hpc_provider_call_seconds"));
+        calls.answered(Answered::Stale, Some(Duration::from_secs(70)));
+        calls.answered(Answered::Failed, None);
+        let text = registry().render();
+        for said in [
+            "hpc_catalog_answers_total{answer=\"stale\"}",
+            "hpc_catalog_answers_total{answer=\"failed\"}",
+            "hpc_catalog_age_seconds_count{answer=\"stale\"} 1",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::broker::Broker;
 use crate::environment::Caller;
 use crate::fail;
 use crate::gate::Gate;
-use crate::plan::Draft;
+use crate::plan::{AskedFor, Draft};
 use crate::progress::Silent;
 use crate::records::{
     DrainReason, EndReason, LeaseRecord, PlanRecord, PlanState, ReplacementRecord, ReplacementState,
@@ -31,7 +31,7 @@ impl Broker {
             let why = format!("nobody here knows `{}` any more", old.principal);
             return self.give_up_replacement(&old.id, &why).await;
         };
-        let draft = match self.draft(&caller, request, Some(old.request.clone())).await {
+        let draft = match self.draft(&caller, request, AskedFor::Buying, Some(old.request.clone())).await {
             Ok(draft) => draft,
             Err(error) => return self.refuse(&old.id, &error.to_string()).await,
         };

@@ -16,6 +16,7 @@ mod crash;
 mod first_boot;
 mod interruptions;
 mod journey;
+mod kept;
 mod lag;
 mod leases;
 mod lost;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use hpc_crypto::note::NoteSigner;
 use hpc_crypto::note::VerifierKey;
 use hpc_error::{HpcError, codes};
 use hpc_policy::limits::BUNDLE_BYTES_MAX;
@@ -12,8 +13,9 @@ use serde_json::json;
 
 use super::policy::{invalid, policies, unreadable};
 use crate::args::{BundleCommand, CreateBundle};
+use crate::key_files::{create, generate, read_private};
 use crate::output::{GOOD, Screen, paint};
-use crate::policy_keys::{bundle_failure, create, generate, read_private, read_public};
+use crate::policy_keys::{bundle_failure, read_public};
 use crate::session::Surroundings;
 use crate::table::Table;
 use crate::text;
@@ -25,7 +27,7 @@ pub(super) fn run(
 ) -> Result<u8, HpcError> {
     match command {
         BundleCommand::Keygen { name, out } => {
-            let key = generate(&name, &out)?;
+            let key = generate::<NoteSigner>(&name, &out)?.verifier_key().clone();
             if screen.format.is_json() {
                 screen.value(
                     &json!({"public_key": key.to_string(), "private_key_file": out.display().to_string()}),
@@ -55,7 +57,7 @@ fn make(args: &CreateBundle, around: &Surroundings, screen: &mut Screen<'_>) -> 
     let documents = policies(&args.paths)?;
     PolicySet::parse_documents(documents.iter().map(|(name, text)| (name, text)))
         .map_err(|errors| invalid(&errors))?;
-    let signer = read_private(&args.key)?;
+    let signer: NoteSigner = read_private(&args.key)?;
     let trusted = [signer.verifier_key().clone()];
     let last = args.after.as_deref().map(|path| verified(path, &trusted)).transpose()?;
     let (name, sequence) = match (&last, args.sequence) {

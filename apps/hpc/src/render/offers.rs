@@ -29,7 +29,14 @@ pub(crate) fn offers(offers: &Offers, wide: bool) -> String {
     if offers.simulated {
         let _ = write!(out, "   {}", paint(WARN, "SIMULATED"));
     }
-    out.push_str("\n\n");
+    out.push('\n');
+    for kept in &offers.kept {
+        let age = text::between(kept.asked_at, offers.as_of);
+        let why = kept.trouble.as_ref().map(|trouble| format!("; nothing newer: {}", text::line(trouble)));
+        let line = format!("{} was asked {age} ago{}", kept.provider, why.unwrap_or_default());
+        let _ = writeln!(out, "{}", paint(WARN, &line));
+    }
+    out.push('\n');
     out.push_str(&plan::policy(&offers.decision, wide));
     if !ranked.attempts.is_empty() {
         out.push_str(&plan::offers(&ranked, wide, "-o wide"));

@@ -90,7 +90,13 @@ fn header(record: &PlanRecord) -> String {
     for mark in word.into_iter().chain(plan.simulated.then(|| paint(WARN, "SIMULATED"))) {
         let _ = write!(line, "   {mark}");
     }
-    format!("{line}\n{}   {} asked, for team {}\n", in_short(record), record.principal, record.team)
+    let asked = format!("{}   {} asked, for team {}", in_short(record), record.principal, record.team);
+    let mut out = format!("{line}\n{asked}\n");
+    for priced in &record.price_sources {
+        let list = super::provider::source(&priced.source, plan.created_at);
+        let _ = writeln!(out, "Prices of {}: {list}", priced.provider);
+    }
+    out
 }
 
 /// The verdict, every rule, all reasons, what would be allowed.

@@ -1,6 +1,7 @@
 //! Providers and how they are.
 
 use hpc_broker::ProviderStatus;
+use hpc_provider::PriceSource;
 use jiff::Timestamp;
 
 use crate::output::{BAD, GOOD, HEAD, WARN, paint};
@@ -22,7 +23,8 @@ fn health(status: &ProviderStatus) -> &'static str {
 
 /// Many providers.
 pub(crate) fn list(providers: &[ProviderStatus], now: Timestamp, wide: bool) -> String {
-    let mut heads = vec!["provider", "health", "asked", ">offers", "prices", ">out of stock", "simulated"];
+    let mut heads =
+        vec!["provider", "health", "asked", ">offers", "catalog", "prices", ">out of stock", "simulated"];
     if wide {
         heads.extend(["snapshot", "last error"]);
     }
@@ -36,7 +38,8 @@ pub(crate) fn list(providers: &[ProviderStatus], now: Timestamp, wide: bool) -> 
             health(status).to_owned(),
             status.last_ok.map_or_else(dash, ago),
             snapshot.map_or_else(dash, |seen| seen.offers.to_string()),
-            snapshot.map_or_else(dash, |seen| format!("{} old", text::between(seen.as_of, now))),
+            snapshot.map_or_else(dash, |seen| ago(seen.asked_at)),
+            oldest_price(status).map_or_else(dash, |as_of| format!("{} old", text::between(as_of, now))),
             status.stock_outs.len().to_string(),
             if status.description.simulated { "yes" } else { "no" }.to_owned(),
         ];
@@ -47,6 +50,29 @@ pub(crate) fn list(providers: &[ProviderStatus], now: Timestamp, wide: bool) -> 
         table.row(row);
     }
     table.render()
+}
+
+/// When the oldest of its prices was true: those of its last answer, or of a list that it was given.
+fn oldest_price(status: &ProviderStatus) -> Option<Timestamp> {
+    let told = status.snapshot.as_ref().map(|seen| seen.as_of);
+    told.into_iter().chain(status.price_sources.iter().map(|source| source.as_of)).min()
+}
+
+/// A list of prices, in a line.
+pub(super) fn source(source: &PriceSource, now: Timestamp) -> String {
+    let hash: String = source.hash.chars().take(12).collect();
+    let age = text::between(source.as_of, now);
+    let prices = text::count(source.priced, "price", "prices");
+    let mut line = format!("{} {hash}, {age} old, {prices}", text::line(&source.name));
+    if source.refused > 0 {
+        line.push_str(&format!(", {}", text::count(source.refused, "row refused", "rows refused")));
+    }
+    match source.unknown_from {
+        Some(end) if end <= now => line.push_str(&paint(BAD, "; too old: nothing is bought at them")),
+        Some(end) => line.push_str(&format!(", believed for another {}", text::between(now, end))),
+        None => {}
+    }
+    line
 }
 
 /// One provider.
@@ -79,6 +105,16 @@ pub(crate) fn one(status: &ProviderStatus, now: Timestamp) -> String {
         let hash: String = seen.hash.chars().take(12).collect();
         let age = text::between(seen.as_of, now);
         table.row(["snapshot", &format!("{hash}, prices {age} old, {} offers{cut}", seen.offers)]);
+        table.row(["catalog", &format!("asked for {} ago", text::between(seen.asked_at, now))]);
+        if let Some(trouble) = &seen.trouble {
+            table.row(["", &paint(WARN, &format!("nothing newer: {}", text::line(&trouble.to_string())))]);
+        }
+    }
+    for list in &status.price_sources {
+        table.row(["prices", &source(list, now)]);
+        if let Some(trouble) = &list.trouble {
+            table.row(["", &paint(WARN, &format!("nothing newer: {}", text::line(trouble)))]);
+        }
     }
     let ms = |ms: u64| format!("{ms} ms");
     table.row(["consistency", &ms(description.consistency_ms)]);

@@ -150,6 +150,7 @@ pub fn plan() -> PlanRecord {
         state: PlanState::Open,
         hash: "ab".repeat(32),
         idle_release_s: Some(900),
+        price_sources: Vec::new(),
     }
 }
 

@@ -16,5 +16,3 @@ pub const COSIGN_EVERY: Duration = Duration::from_millis(250);
 pub const EVIDENCE_MAX: usize = 1_024;
 /// Most contradictions of which the evidence is kept when somebody may have sent a wrong proof.
 pub const SUSPICIONS_MAX: usize = 256;
-/// Largest file with a key or a list of logs, in bytes.
-pub const FILE_BYTES_MAX: u64 = 64 * 1024;
