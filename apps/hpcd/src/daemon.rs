@@ -275,7 +275,11 @@ async fn keep_replaced(world: Arc<World>, mut stopped: watch::Receiver<bool>) {
             _ = rounds.tick() => {}
             _ = stopped.wait_for(|stop| *stop) => return,
         }
-        match world.replace().await {
+        let round = tokio::select! {
+            round = world.replace() => round,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        match round {
             Ok(report) if report.problems.is_empty() => {}
             Ok(report) => {
                 let (count, problems) = (report.problems.len(), in_short(&report.problems));

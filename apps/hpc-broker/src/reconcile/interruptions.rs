@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use hpc_audit::{Entry, Outcome};
 use hpc_error::HpcError;
-use hpc_provider::{InstanceHandle, Interruption, InterruptionKind};
+use hpc_provider::{CapacityProvider, InstanceHandle, Interruption, InterruptionKind};
 use hpc_resources::{IntentId, LeaseId, ProviderId};
 
 use super::Reconciled;
@@ -22,38 +22,48 @@ use crate::store::{Change, key};
 const EVENTS_PER_COMMIT: usize = 256;
 
 impl Broker {
-    /// Reads what each provider tells since its cursor, and answers it.
-    pub(super) async fn read_interruptions(&self, report: &mut Reconciled) -> Result<(), HpcError> {
+    /// Reads what each provider tells since its cursor, and answers it. What is wrong with one keeps no other waiting.
+    pub(super) async fn read_interruptions(&self, report: &mut Reconciled) {
         for (id, port) in &self.providers {
-            if !port.describe().supports.interruptions {
-                continue;
+            if port.describe().supports.interruptions
+                && let Err(error) = self.read_interruptions_of(id, port.as_ref(), report).await
+            {
+                report.problems.push(format!("{id}: {error}"));
             }
-            let place = key("cursor", id.as_str())?;
-            let cursor = self.store.read::<String>(&place).await?.map(|(cursor, _)| cursor);
-            let answer = port.interruptions(cursor.clone()).await;
-            self.pulse.called(id, "interruptions", answer.as_ref().err(), self.environment.now());
-            match answer {
-                Ok(page) => {
-                    if page.events.is_empty() && cursor.as_deref() == Some(page.cursor.as_str()) {
-                        continue;
-                    }
-                    let simulated = port.describe().simulated;
-                    for events in page.events.chunks(EVENTS_PER_COMMIT) {
-                        let change = events.iter().fold(Change::new(), |change, event| {
-                            change.say(self.interruption(event, simulated))
-                        });
-                        self.store.commit_even_unaudited(change).await?;
-                    }
-                    if self.answer_notices(id, &page.events, report).await? {
-                        self.store.commit_even_unaudited(Change::new().put(place, &page.cursor)?).await?;
-                    } else {
-                        // Somebody works on a lease of these: all of it is read again in the next round.
-                        report.pending += 1;
-                    }
-                    report.interruptions += page.events.len();
-                }
-                Err(error) => report.problems.push(format!("{id}: {error}")),
+        }
+    }
+
+    async fn read_interruptions_of(
+        &self,
+        id: &ProviderId,
+        port: &dyn CapacityProvider,
+        report: &mut Reconciled,
+    ) -> Result<(), HpcError> {
+        let place = key("cursor", id.as_str())?;
+        let cursor = self.store.read::<String>(&place).await?.map(|(cursor, _)| cursor);
+        let answer = port.interruptions(cursor.clone()).await;
+        self.pulse.called(id, "interruptions", answer.as_ref().err(), self.environment.now());
+        let page = match answer {
+            Ok(page) => page,
+            Err(error) => {
+                report.problems.push(format!("{id}: {error}"));
+                return Ok(());
             }
+        };
+        if page.events.is_empty() && cursor.as_deref() == Some(page.cursor.as_str()) {
+            return Ok(());
+        }
+        let simulated = port.describe().simulated;
+        for events in page.events.chunks(EVENTS_PER_COMMIT) {
+            let say = |change: Change, event| change.say(self.interruption(event, simulated));
+            self.store.commit_even_unaudited(events.iter().fold(Change::new(), say)).await?;
+        }
+        report.interruptions += page.events.len();
+        if self.answer_notices(id, &page.events, report).await? {
+            self.store.commit_even_unaudited(Change::new().put(place, &page.cursor)?).await?;
+        } else {
+            // Somebody works on a lease of these: all of it is read again in the next round.
+            report.pending += 1;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What follows when a provider takes a lease's capacity back: the place is avoided for a while, and a replacement is wanted
 //! if the request says so. Both are in the transaction that notes the interruption.
 
-use hpc_error::HpcError;
+use hpc_error::{HpcError, codes};
 use hpc_resources::OnInterruption;
 
 use super::REPLACEMENTS_MAX;
@@ -21,9 +21,7 @@ impl Broker {
             Some(offer) => self.stock.reclaimed(change, &offer.key(), now)?,
             None => change,
         };
-        if lease.replacement.is_some()
-            || self.plan_by_id(&lease.plan).await?.request.on_interruption() == OnInterruption::End
-        {
+        if lease.replacement.is_some() || !self.wants_replacement(lease).await? {
             return Ok(change);
         }
         let too_many = lease.generation >= REPLACEMENTS_MAX;
@@ -36,5 +34,16 @@ impl Broker {
             problem: too_many.then(|| format!("{REPLACEMENTS_MAX} leases have replaced one another already")),
         });
         self.say_replacement(change, lease)
+    }
+
+    async fn wants_replacement(&self, lease: &LeaseRecord) -> Result<bool, HpcError> {
+        match self.plan_by_id(&lease.plan).await {
+            Ok(plan) => Ok(plan.request.on_interruption() == OnInterruption::Replace),
+            // A plan that is gone or damaged must not keep its lease from ending.
+            Err(error) => match error.registered() {
+                Some(code) if *code == codes::DAT_CORRUPT || *code == codes::PLN_UNKNOWN => Ok(false),
+                _ => Err(error),
+            },
+        }
     }
 }

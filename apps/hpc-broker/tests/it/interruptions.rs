@@ -2,8 +2,9 @@
 
 use hpc_audit::{AuditLog, Search};
 use hpc_broker::{DrainReason, EndReason, LeaseState};
+use hpc_ledger::{Key, Ledger};
 use hpc_memory::ledger::CrashPoint;
-use hpc_provider_sim::{Notice, ReclaimRule, Script, Where};
+use hpc_provider_sim::{Call, Effect, Notice, ReclaimRule, Rule, Script, Where};
 use hpc_resources::{OfferKind, ResourceRequest, StockReason};
 
 use crate::storm::check_money;
@@ -125,4 +126,37 @@ async fn a_crash_at_every_commit_of_an_interruption_is_recovered() {
         }
     }
     assert!(crashes >= 10, "{crashes}");
+}
+
+#[tokio::test]
+async fn a_notice_about_a_lease_that_somebody_works_on_is_read_again() {
+    let at = Where { kind: Some(OfferKind::Spot), ..Where::default() };
+    let reclaims = vec![ReclaimRule { at, after_s: 600, notice: Notice::Before, times: Some(1) }];
+    let (call, effect) = (Call::Release, Effect::HangBefore);
+    let rules = vec![Rule { call, at: Where::default(), effect, skip: 0, times: Some(1) }];
+    let world = World::new(Script { reclaims, rules, ..Script::default() }).await;
+    let lease = world.apply(spot()).await.unwrap().lease;
+    world.broker.reconcile().await.unwrap();
+    let provider = lease.offer.unwrap().provider;
+    let place = Key::parse(&format!("cursor/{provider}")).unwrap();
+    let cursor = async || world.ledger.get(&place).await.unwrap().map(|found| found.value);
+    let before = cursor().await;
+    world.advance_s(485);
+    {
+        let caller = you();
+        let release = std::pin::pin!(world.broker.release(&caller, &lease.id));
+        tokio::select! {
+            biased;
+            _ = release => panic!("the provider answered"),
+            () = async {
+                let report = world.broker.reconcile().await.unwrap();
+                assert!(report.interruptions == 1 && report.pending > 0, "{report:?}");
+                assert_eq!(cursor().await, before, "it is not answered yet");
+            } => {}
+        }
+    }
+    world.settle().await;
+    assert_ne!(cursor().await, before);
+    assert_eq!(world.broker.lease_by_id(&lease.id).await.unwrap().end_reason, Some(EndReason::Asked));
+    world.check().await;
 }
