@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use hpc_provider::Result;
+use hpc_provider::{PriceSource, Result};
 use hpc_resources::{Currency, InstanceType, Money, PerInstanceHour, Region};
 use jiff::Timestamp;
 
@@ -32,6 +32,12 @@ pub trait OnDemandPrices: Send + Sync {
         types: &[InstanceType],
         now: Timestamp,
     ) -> Result<BTreeMap<InstanceType, OnDemandPrice>>;
+
+    /// The lists that these prices come from, for `CapacityProvider::price_sources`; none where a price is asked for when it
+    /// is needed.
+    fn sources(&self) -> Vec<PriceSource> {
+        Vec::new()
+    }
 }
 
 /// Prices in a table, by region and type.
@@ -62,6 +68,25 @@ impl OnDemandPrices for PriceTable {
             Some((wanted.clone(), price.clone()))
         });
         Ok(found.collect())
+    }
+
+    /// One, as old as its oldest price; none without a price.
+    fn sources(&self) -> Vec<PriceSource> {
+        let Some(as_of) = self.0.values().map(|price| price.as_of).min() else { return Vec::new() };
+        let mut hasher = blake3::Hasher::new_derive_key("hpc-foundation 2026-11 aws price table v1");
+        for ((region, instance_type), price) in &self.0 {
+            let line = format!("{region} {instance_type} {} {}\n", price.price.0, price.as_of);
+            hasher.update(line.as_bytes());
+        }
+        vec![PriceSource {
+            name: "prices of the settings".to_owned(),
+            hash: hasher.finalize().to_hex().to_string(),
+            as_of,
+            unknown_from: None,
+            priced: u64::try_from(self.0.len()).unwrap_or(u64::MAX),
+            refused: 0,
+            trouble: None,
+        }]
     }
 }
 
@@ -173,6 +198,22 @@ mod tests {
         }
         assert_eq!(price_of_entry(&" ".repeat(ENTRY_BYTES_MAX + 1)), None);
         assert_eq!(price_of_entry("null"), None);
+    }
+
+    #[test]
+    fn a_table_says_how_old_it_is_and_what_it_holds() {
+        let (region, name) =
+            (Region::parse("us-east-1").unwrap(), InstanceType::parse("p5.48xlarge").unwrap());
+        let table = |text: &str, second: i64| {
+            let as_of = Timestamp::from_second(second).unwrap();
+            let price = OnDemandPrice { price: price(text).unwrap(), as_of };
+            PriceTable::default().with(region.clone(), name.clone(), price)
+        };
+        let [source] = &table("55.04", 7).sources()[..] else { panic!("one") };
+        assert_eq!((source.as_of.as_second(), source.priced), (7, 1));
+        assert_eq!(source.hash, table("55.04", 7).sources()[0].hash);
+        assert_ne!(source.hash, table("55.05", 7).sources()[0].hash);
+        assert!(PriceTable::default().sources().is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use hpc_provider::Result;
+use hpc_provider::{PriceSource, Result};
 use hpc_resources::{InstanceType, OfferKind, PerInstanceHour, Region};
 use jiff::Timestamp;
 
@@ -32,6 +32,12 @@ pub trait Prices: Send + Sync {
         types: &[InstanceType],
         now: Timestamp,
     ) -> Result<BTreeMap<(InstanceType, OfferKind), KnownPrice>>;
+
+    /// The lists that these prices come from, for `CapacityProvider::price_sources`; none where a price is asked for when it
+    /// is needed.
+    fn sources(&self) -> Vec<PriceSource> {
+        Vec::new()
+    }
 }
 
 /// Prices in a table, by region, type and kind.
@@ -71,6 +77,26 @@ impl Prices for PriceTable {
         });
         Ok(found.collect())
     }
+
+    /// One, as old as its oldest price; none without a price.
+    fn sources(&self) -> Vec<PriceSource> {
+        let Some(as_of) = self.0.values().map(|price| price.as_of).min() else { return Vec::new() };
+        let mut hasher = blake3::Hasher::new_derive_key("hpc-foundation 2026-11 gcp price table v1");
+        for ((region, instance_type, kind), price) in &self.0 {
+            let line =
+                format!("{region} {instance_type} {} {} {}\n", kind.as_str(), price.price.0, price.as_of);
+            hasher.update(line.as_bytes());
+        }
+        vec![PriceSource {
+            name: "prices of the settings".to_owned(),
+            hash: hasher.finalize().to_hex().to_string(),
+            as_of,
+            unknown_from: None,
+            priced: u64::try_from(self.0.len()).unwrap_or(u64::MAX),
+            refused: 0,
+            trouble: None,
+        }]
+    }
 }
 
 #[cfg(test)]
@@ -94,5 +120,8 @@ mod tests {
         assert_eq!(found.into_keys().collect::<Vec<_>>(), [(name.clone(), OfferKind::Spot)]);
         let elsewhere = Region::parse("europe-west4").unwrap();
         assert!(table.prices(&elsewhere, &[name], as_of).await.unwrap().is_empty());
+        let [source] = &table.sources()[..] else { panic!("{:?}", table.sources()) };
+        assert_eq!((source.as_of, source.priced, source.hash.len()), (as_of, 1, 64));
+        assert!(PriceTable::default().sources().is_empty());
     }
 }

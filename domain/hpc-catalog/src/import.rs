@@ -108,6 +108,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// A doubt about a row that is used; a row counts as doubtful once.
+    fn doubt(&mut self, line: usize, why: String, doubted: bool) {
+        self.problem(line, why, true);
+        self.doubtful -= usize::from(doubted);
+    }
+
     fn problem(&mut self, line: usize, why: String, used: bool) {
         *(if used { &mut self.doubtful } else { &mut self.refused }) += 1;
         if self.problems.len() < PROBLEMS_SHOWN_MAX {
@@ -170,7 +176,7 @@ pub fn import(list: &[u8], how: &Import) -> Result<(Snapshot, Report), CatalogEr
         return Err(CatalogError::Currency(how.currency));
     }
     let mut report = Report::default();
-    let mut read: Vec<(usize, Entry)> = Vec::new();
+    let mut read: Vec<Read> = Vec::new();
     let mut rows = 0;
     for (number, line) in (2..).zip(lines).filter(|(_, line)| !line.is_empty()) {
         rows += 1;
@@ -183,32 +189,17 @@ pub fn import(list: &[u8], how: &Import) -> Result<(Snapshot, Report), CatalogEr
             rows::entry(&row, how, &mut doubts)
         });
         match entry {
-            Ok(entry) => {
-                if !doubts.is_empty() {
+            Ok((entry, open_zone)) => {
+                let doubted = !doubts.is_empty();
+                if doubted {
                     report.problem(number, doubts.join("; "), true);
                 }
-                read.push((number, entry));
+                read.push(Read { line: number, entry, open_zone, doubted });
             }
             Err(why) => report.problem(number, why, false),
         }
     }
-    // Stable: of several rows of one machine in one place the first stays first.
-    read.sort_by(|(_, one), (_, other)| one.key.cmp(&other.key));
-    let mut entries: Vec<Entry> = Vec::with_capacity(read.len());
-    for (number, entry) in read {
-        report.used += 1;
-        let merged = match entries.last_mut().filter(|before| before.key == entry.key) {
-            Some(before) => merge(before, &entry),
-            None => {
-                entries.push(entry);
-                Ok(())
-            }
-        };
-        if let Err(why) = merged {
-            report.used -= 1;
-            report.problem(number, why, false);
-        }
-    }
+    let entries = fold(read, &mut report);
     report.problems.sort_by_key(|problem| problem.line);
     if entries.is_empty() {
         let first =
@@ -235,6 +226,86 @@ fn read_line<'a>(
         return Err(format!("{} fields, the first line has {count}", fields.len()));
     }
     Ok(places.iter().map(|place| fields.get_mut(*place).map(std::mem::take).unwrap_or_default()).collect())
+}
+
+/// One row that was read.
+struct Read {
+    line: usize,
+    entry: Entry,
+    /// What the account calls the zone, where it is left open.
+    open_zone: Option<String>,
+    /// Whether the report has a doubt about it.
+    doubted: bool,
+}
+
+/// One entry for each machine and place: rows of one zone are joined first, then zones that are left open.
+fn fold(mut read: Vec<Read>, report: &mut Report) -> Vec<Entry> {
+    // Stable: of several rows of one machine in one place the first stays first.
+    read.sort_by(|one, other| (&one.entry.key, &one.open_zone).cmp(&(&other.entry.key, &other.open_zone)));
+    let mut places: Vec<Read> = Vec::with_capacity(read.len());
+    for row in read {
+        report.used += 1;
+        let before = places
+            .last_mut()
+            .filter(|before| before.entry.key == row.entry.key && before.open_zone == row.open_zone);
+        match before.map(|before| merge(&mut before.entry, &row.entry)) {
+            None => places.push(row),
+            Some(Ok(())) => {}
+            Some(Err(why)) => {
+                report.used -= 1;
+                report.problem(row.line, why, false);
+            }
+        }
+    }
+    let mut entries: Vec<Entry> = Vec::with_capacity(places.len());
+    let mut differs = Differs::default();
+    for row in places {
+        let Some(before) = entries.last_mut().filter(|before| before.key == row.entry.key) else {
+            differs = Differs::default();
+            entries.push(row.entry);
+            continue;
+        };
+        match join_zones(before, &row.entry, &mut differs) {
+            Ok(None) => {}
+            Ok(Some(doubt)) => report.doubt(row.line, doubt, row.doubted),
+            Err(why) => {
+                report.used -= 1;
+                report.problem(row.line, why, false);
+            }
+        }
+    }
+    entries
+}
+
+/// Which prices of one machine differ between zones that are left open.
+#[derive(Default)]
+struct Differs {
+    on_demand: bool,
+    spot: bool,
+}
+
+/// Zones that are left open are one place. A price on which they differ is unknown there, whichever comes first.
+fn join_zones(before: &mut Entry, entry: &Entry, differs: &mut Differs) -> Result<Option<String>, String> {
+    let name = &entry.key.instance_type;
+    if !before.same_shape(entry) {
+        return Err(format!("`{name}` is another machine in another zone; the first row counts"));
+    }
+    let mut said = Vec::new();
+    for (price, other, differs, what) in [
+        (&mut before.on_demand, entry.on_demand, &mut differs.on_demand, "full"),
+        (&mut before.spot, entry.spot, &mut differs.spot, "spot"),
+    ] {
+        let Some(other) = other else { continue };
+        if !*differs && price.is_none_or(|price| price == other) {
+            *price = Some(other);
+        } else {
+            (*price, *differs) = (None, true);
+            said.push(format!(
+                "the {what} price of `{name}` differs between zones that are left open, so it is unknown"
+            ));
+        }
+    }
+    Ok((!said.is_empty()).then(|| said.join("; ")))
 }
 
 /// Lists with a row each for spot and on-demand tell one machine in two rows; anything else that comes twice is a mistake.

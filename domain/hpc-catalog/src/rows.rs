@@ -53,13 +53,19 @@ impl<'a> Row<'a> {
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// The entry of a row; what is doubtful in it goes to `doubts`.
-pub(crate) fn entry(row: &Row<'_>, how: &Import, doubts: &mut Vec<String>) -> Result<Entry, String> {
-    match row.columns {
-        Columns::SkyPilot => skypilot(row, how, doubts),
-        Columns::GpuHunt => gpuhunt(row, how, doubts),
-        Columns::Ec2Types => ec2_types(row, how, doubts),
-    }
+/// The entry of a row, and the account's own name of its zone where that is left open; what is doubtful goes to `doubts`.
+pub(crate) fn entry(
+    row: &Row<'_>,
+    how: &Import,
+    doubts: &mut Vec<String>,
+) -> Result<(Entry, Option<String>), String> {
+    let (entry, zone) = match row.columns {
+        Columns::SkyPilot => (skypilot(row, how, doubts)?, row.get("AvailabilityZone")),
+        Columns::GpuHunt => (gpuhunt(row, how, doubts)?, ""),
+        Columns::Ec2Types => (ec2_types(row, how, doubts)?, ""),
+    };
+    let open = entry.key.zone.is_none() && !zone.is_empty();
+    Ok((entry, open.then(|| zone.to_owned())))
 }
 
 fn skypilot(row: &Row<'_>, how: &Import, doubts: &mut Vec<String>) -> Result<Entry, String> {

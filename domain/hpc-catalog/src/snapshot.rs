@@ -113,12 +113,31 @@ impl Snapshot {
     /// The full price of a type in a region, if the zones that have one agree on it.
     #[must_use]
     pub fn on_demand(&self, instance_type: &InstanceType, region: &Region) -> Option<PerInstanceHour> {
-        let mut prices = self
-            .of_type(instance_type)
-            .filter(|entry| entry.key.region == *region)
-            .filter_map(|entry| entry.on_demand);
+        self.agreed(instance_type, region, |entry| entry.on_demand)
+    }
+
+    /// The spot price of a type in a region, if the zones that have one agree on it.
+    #[must_use]
+    pub fn spot(&self, instance_type: &InstanceType, region: &Region) -> Option<PerInstanceHour> {
+        self.agreed(instance_type, region, |entry| entry.spot)
+    }
+
+    fn agreed(
+        &self,
+        instance_type: &InstanceType,
+        region: &Region,
+        price: impl Fn(&Entry) -> Option<PerInstanceHour>,
+    ) -> Option<PerInstanceHour> {
+        let here = self.of_type(instance_type).filter(|entry| entry.key.region == *region);
+        let mut prices = here.filter_map(price);
         let first = prices.next()?;
         prices.all(|price| price == first).then_some(first)
+    }
+
+    /// How many of the entries have a price.
+    #[must_use]
+    pub fn priced(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.on_demand.is_some() || entry.spot.is_some()).count()
     }
 
     /// How far it may be believed at `now`.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hpc_provider::{
     CapacityProvider, Certainty, Description, ErrorKind, InstanceHandle, InstanceState, InterruptionPage,
-    Observe, OwnedPage, ProviderError, ProvisionResult, ProvisionSpec, QuotaStatus, Quote, QuoteRequest,
-    Released, Result, Scope, SpotPrices, Supports,
+    Observe, OwnedPage, PriceSource, ProviderError, ProvisionResult, ProvisionSpec, QuotaStatus, Quote,
+    QuoteRequest, Released, Result, Scope, SpotPrices, Supports,
 };
 use hpc_resources::{ProviderId, Region};
 
@@ -113,6 +113,10 @@ impl CapacityProvider for AwsProvider {
             clock_skew_ms: self.config.clock_skew_ms,
             simulated: false,
         }
+    }
+
+    fn price_sources(&self) -> Vec<PriceSource> {
+        self.prices.sources()
     }
 
     async fn get_quote(&self, request: &QuoteRequest) -> Result<Quote> {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hpc_provider::{
     CapacityProvider, Description, InstanceHandle, InstanceState, InterruptionPage, Observe, OwnedPage,
-    ProvisionResult, ProvisionSpec, QuotaStatus, Quote, QuoteRequest, Released, Result, SpotPrices, Supports,
+    PriceSource, ProvisionResult, ProvisionSpec, QuotaStatus, Quote, QuoteRequest, Released, Result,
+    SpotPrices, Supports,
 };
 use hpc_resources::ProviderId;
 
@@ -100,6 +101,10 @@ impl CapacityProvider for GcpProvider {
             clock_skew_ms: self.config.clock_skew_ms,
             simulated: false,
         }
+    }
+
+    fn price_sources(&self) -> Vec<PriceSource> {
+        self.prices.sources()
     }
 
     async fn get_quote(&self, request: &QuoteRequest) -> Result<Quote> {

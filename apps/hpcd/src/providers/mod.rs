@@ -6,6 +6,11 @@
 mod aws;
 mod file;
 mod gcp;
+#[cfg_attr(
+    not(any(test, feature = "aws", feature = "gcp")),
+    expect(dead_code, reason = "a cloud adapter uses all of it")
+)]
+mod price_file;
 mod slurm;
 
 use std::collections::BTreeSet;
@@ -22,6 +27,7 @@ use hpc_resources::ProviderId;
 pub use aws::{AwsAgent, AwsCloud, AwsPrices, AwsRegion};
 pub use file::{OwnMachines, PROVIDERS_MAX, ProviderEntry, ProvidersFile, SimulatedClouds};
 pub use gcp::{GcpAgent, GcpCloud, GcpPrices, GcpRegion};
+pub use price_file::{CatalogFile, MAX_AGE_HOURS_MAX};
 pub use slurm::SlurmCluster;
 
 use crate::first_boot::FirstBoot;
@@ -52,19 +58,22 @@ pub(crate) async fn compose(
     let in_file = |error: HpcError| error.with("path", path.display());
     file.check().map_err(in_file)?;
     let mut providers = Vec::new();
+    let below = path.parent().unwrap_or(Path::new(""));
     for entry in &file.providers {
         match entry {
             ProviderEntry::Simulated(clouds) => {
                 providers.extend(simulated(clouds, around.sim).map_err(in_file)?)
             }
             ProviderEntry::Static(own) => {
-                let below = path.parent().unwrap_or(Path::new(""));
                 providers.push(own_machines(own, below, &around.stores.ledger, around.clock)?);
             }
-            ProviderEntry::Aws(cloud) => providers.push(aws::compose(cloud, around).await.map_err(in_file)?),
-            ProviderEntry::Gcp(cloud) => providers.push(gcp::compose(cloud, around).await.map_err(in_file)?),
+            ProviderEntry::Aws(cloud) => {
+                providers.push(aws::compose(cloud, below, around).await.map_err(in_file)?)
+            }
+            ProviderEntry::Gcp(cloud) => {
+                providers.push(gcp::compose(cloud, below, around).await.map_err(in_file)?)
+            }
             ProviderEntry::Slurm(slurm) => {
-                let below = path.parent().unwrap_or(Path::new(""));
                 providers.push(slurm::cluster(slurm, below, around.clock)?);
             }
         }

@@ -99,6 +99,51 @@ async fn ec2_is_a_provider_and_what_cannot_be_meant_is_refused_before_anything_i
     }
 }
 
+/// A catalog prices what it lists, tells what it is, and is refused when it is too old to buy anything at.
+#[cfg(any(feature = "aws", feature = "gcp"))]
+#[tokio::test]
+async fn prices_come_from_a_catalog_with_its_hash_and_age() {
+    const LIST: &str = "instance_name,location,price,cpu,memory,gpu_count,gpu_name,gpu_memory,spot\n\
+        p5.48xlarge,us-east-1,55.04,192,2048,8,H100,80,False\np5.48xlarge,us-east-1,0.0,192,2048,8,H100,80,True\n\
+        a2-ultragpu-8g,us-central1,20.27,96,1360,8,A100,80,True\nbroken\n";
+    let entries: &[fn(&str) -> String] = &[
+        #[cfg(feature = "aws")]
+        aws,
+        #[cfg(feature = "gcp")]
+        |more| gcp(&format!("      endpoint: http://127.0.0.1:1\n{more}")),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("prices.csv"), LIST).unwrap();
+    for entry in entries {
+        let open = async |prices: &str| {
+            let text = entry(&format!("      prices: {{ {prices} }}\n"));
+            let providers = Some(file(&dir, &text));
+            World::open(WorldOptions { providers, ..crate::options(None) }).await
+        };
+        let now = World::open(crate::options(None)).await.unwrap().now();
+        let old = |hours: i64| now.checked_sub(jiff::SignedDuration::from_hours(hours)).unwrap();
+        let world = open(&format!("catalog: {{ file: prices.csv, as_of: '{}' }}", old(335))).await.unwrap();
+        let status = world.broker.provider_statuses().remove(0);
+        let [source] = &status.price_sources[..] else { panic!("{status:#?}") };
+        assert_eq!((source.name.as_str(), source.priced, source.refused), ("prices.csv", 2, 2));
+        assert_eq!((source.as_of, source.unknown_from, source.hash.len()), (old(335), Some(old(-1)), 64));
+        let too_old = format!("catalog: {{ file: prices.csv, as_of: '{}' }}", old(336));
+        for (prices, code, said) in [
+            (too_old.as_str(), "HPC-PRC-0002", "prices.csv"),
+            ("catalog: { file: none.csv }", "HPC-USG-0005", "none.csv"),
+            ("catalog: { file: providers.yaml }", "HPC-USG-0012", "columns"),
+            ("catalog: { file: prices.csv, max_age: 7 }", "", "max_age_hours"),
+            ("catalog: { file: prices.csv, max_age_hours: 0 }", "HPC-USG-0011", "max_age_hours"),
+            ("catalog: { file: prices.csv }, as_of: 2026-11-01T00:00:00Z", "HPC-USG-0012", "not both"),
+            ("on_demand: {}", "HPC-USG-0012", "as_of"),
+        ] {
+            let error = open(prices).await.map(drop).unwrap_err();
+            assert!(error.to_string().contains(said), "{prices}: {error}");
+            assert!(error.code_text().is_some_and(|found| found.starts_with(code)), "{prices}: {error:?}");
+        }
+    }
+}
+
 /// An entry of Compute Engine with these settings besides the usual.
 fn gcp(more: &str) -> String {
     format!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hpc_catalog::{CatalogError, ZoneNames};
+use hpc_catalog::{CatalogError, Import, ZoneNames};
 use hpc_resources::{Bytes, Currency, ResourceUnit, ZoneId};
 
 use crate::lists::{EC2, GPUHUNT, SKYPILOT, good, how, read_as, refused, sky};
@@ -167,6 +167,49 @@ fn a_zone_is_an_id_and_not_an_accounts_own_name() {
         read_as(SKYPILOT, &[row], &how).unwrap().0.entries()[0].key.zone.as_ref().unwrap().as_str(),
         "us-east-1a"
     );
+}
+
+/// SkyPilot's list of EC2 has a row for each zone, by the name that one account gives it.
+#[test]
+fn rows_of_several_zones_that_are_left_open_are_one_place_and_no_doubles() {
+    let row = |zone: &str, price: &str, spot: &str| format!("m,2,8,,,,{price},{spot},us-east-1,{zone}");
+    let read = |rows: &[String]| {
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        let how = Import { zones: ZoneNames::PerAccount(BTreeMap::new()), ..how() };
+        read_as(SKYPILOT, &rows, &how).unwrap()
+    };
+    let nanos = |price: Option<hpc_resources::PerInstanceHour>| price.map(|price| price.0.nanos());
+    let (snapshot, report) = read(&[
+        row("us-east-1a", "0.1", "0.05"),
+        row("us-east-1b", "0.1", "0.05"),
+        row("us-east-1c", "", "0"),
+    ]);
+    let [entry] = snapshot.entries() else { panic!("{:?}", snapshot.entries()) };
+    assert_eq!((entry.key.zone.as_ref(), report.used, report.refused, report.doubtful), (None, 3, 0, 3));
+    assert_eq!((nanos(entry.on_demand), nanos(entry.spot)), (Some(100_000_000), Some(50_000_000)));
+
+    // What they differ on is unknown, and stays so when two of them agree; never the cheapest, never zero.
+    let differing = [
+        row("us-east-1a", "0.1", "0.05"),
+        row("us-east-1b", "0.1", "0.06"),
+        row("us-east-1c", "0.1", "0.06"),
+    ];
+    let (snapshot, report) = read(&differing);
+    assert_eq!(nanos(snapshot.entries()[0].on_demand), Some(100_000_000));
+    assert_eq!((snapshot.entries()[0].spot, report.used, report.doubtful), (None, 3, 3));
+    assert!(
+        report.problems.iter().any(|problem| problem.used && problem.why.contains("the spot price of `m`"))
+    );
+    let backwards: Vec<String> = differing.iter().rev().cloned().collect();
+    assert_eq!(read(&backwards).0.hash(), snapshot.hash(), "in whatever order");
+
+    // The same zone twice is a double, and another machine under the same name is one, too.
+    let (_, report) = read(&[row("us-east-1a", "0.1", ""), row("us-east-1a", "0.1", "")]);
+    assert_eq!((report.used, report.refused), (1, 1));
+    let other = row("us-east-1b", "0.1", "").replace("m,2,8", "m,4,8");
+    let (_, report) = read(&[row("us-east-1a", "0.1", ""), other]);
+    assert_eq!((report.used, report.refused), (1, 1));
+    assert!(report.problems.iter().any(|problem| !problem.used && problem.why.contains("another machine")));
 }
 
 #[test]

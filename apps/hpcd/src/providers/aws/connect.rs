@@ -1,15 +1,19 @@
 //! From the entry to the provider.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use hpc_catalog::ZoneNames;
 use hpc_error::{HpcError, codes};
-use hpc_provider::CapacityProvider;
+use hpc_provider::{CapacityProvider, PriceSource};
 use hpc_provider_aws::{
     AwsConfig, AwsPrices as PriceList, AwsProvider, Credentials, NoUserData, OnDemandPrice, OnDemandPrices,
-    PriceTable, RegionConfig, UserDataSource,
+    PriceTable, RegionConfig, ReservationConfig, UserDataSource,
 };
 use hpc_resources::{InstanceType, Money, PerInstanceHour, ProviderId, Region, ZoneId};
+use jiff::Timestamp;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -17,6 +21,7 @@ use super::boot::AgentBoot;
 use super::prices::Remembered;
 use super::{AwsCloud, AwsPrices, AwsRegion};
 use crate::providers::Around;
+use crate::providers::price_file::{self, PriceFile};
 use crate::secrets;
 
 /// Where AWS's price list is asked: it serves all regions.
@@ -28,6 +33,7 @@ const PRICE_LIST_REGION: &str = "us-east-1";
 /// `HPC-USG-*` for a setting that cannot be meant, a secret that is not there or is no access key.
 pub(crate) async fn compose(
     cloud: &AwsCloud,
+    below: &Path,
     around: &Around<'_>,
 ) -> Result<Arc<dyn CapacityProvider>, HpcError> {
     let mut config = settings(cloud)?;
@@ -40,7 +46,16 @@ pub(crate) async fn compose(
         None => Arc::new(NoUserData),
     };
     let prices: Arc<dyn OnDemandPrices> = match &cloud.prices {
-        Some(known) => Arc::new(table(known)?),
+        Some(AwsPrices { catalog: Some(file), as_of: None, on_demand }) if on_demand.is_empty() => {
+            // Its zones are of one account; only prices on which they agree are used.
+            let zones = ZoneNames::PerAccount(BTreeMap::new());
+            let now = (around.clock)();
+            Arc::new(PriceFile::open(file, below, &config.provider, zones, now).await?)
+        }
+        Some(AwsPrices { catalog: None, as_of: Some(as_of), on_demand }) => {
+            Arc::new(table(on_demand, *as_of)?)
+        }
+        Some(_) => return Err(price_file::either()),
         None => {
             let region = Region::parse(PRICE_LIST_REGION).map_err(unfit)?;
             Arc::new(Remembered::new(PriceList::connect(&config, &region).await))
@@ -57,6 +72,10 @@ fn settings(cloud: &AwsCloud) -> Result<AwsConfig, HpcError> {
     let types = types.collect::<Result<BTreeSet<_>, _>>().map_err(unfit)?;
     let usual = AwsConfig::new(id, regions, types);
     let config = AwsConfig {
+        reservations: cloud
+            .reservations
+            .as_ref()
+            .map(|have| ReservationConfig { account: have.account.clone() }),
         endpoint: cloud.endpoint.clone(),
         root_volume_gib: cloud.root_volume_gib,
         start_delay_s: cloud.start_delay_s.unwrap_or(usual.start_delay_s),
@@ -83,9 +102,35 @@ fn region(entry: &AwsRegion) -> Result<RegionConfig, HpcError> {
     })
 }
 
-fn table(known: &AwsPrices) -> Result<PriceTable, HpcError> {
+#[async_trait]
+impl OnDemandPrices for PriceFile {
+    async fn on_demand(
+        &self,
+        region: &Region,
+        types: &[InstanceType],
+        now: Timestamp,
+    ) -> hpc_provider::Result<BTreeMap<InstanceType, OnDemandPrice>> {
+        // Too old is unknown, and no failure: spot prices are EC2's own.
+        let Some(snapshot) = self.prices(now).await else { return Ok(BTreeMap::new()) };
+        let as_of = snapshot.as_of();
+        let known = types.iter().filter_map(|name| {
+            let price = snapshot.on_demand(name, region)?;
+            Some((name.clone(), OnDemandPrice { price, as_of }))
+        });
+        Ok(known.collect())
+    }
+
+    fn sources(&self) -> Vec<PriceSource> {
+        vec![self.source()]
+    }
+}
+
+fn table(
+    on_demand: &BTreeMap<String, BTreeMap<String, String>>,
+    as_of: Timestamp,
+) -> Result<PriceTable, HpcError> {
     let mut table = PriceTable::default();
-    for (region, types) in &known.on_demand {
+    for (region, types) in on_demand {
         let region = Region::parse(region.as_str()).map_err(unfit)?;
         for (instance_type, price) in types {
             let instance_type = InstanceType::parse(instance_type.as_str()).map_err(unfit)?;
@@ -99,7 +144,7 @@ fn table(known: &AwsPrices) -> Result<PriceTable, HpcError> {
                 );
                 return Err(HpcError::coded(&codes::USG_BAD_AMOUNT, message));
             }
-            let price = OnDemandPrice { price: PerInstanceHour(money), as_of: known.as_of };
+            let price = OnDemandPrice { price: PerInstanceHour(money), as_of };
             table = table.with(region.clone(), instance_type, price);
         }
     }

@@ -16,6 +16,8 @@ use serde::Deserialize;
 #[cfg(feature = "aws")]
 pub(super) use connect::compose;
 
+use super::price_file::CatalogFile;
+
 /// EC2 in one account.
 ///
 /// ```yaml
@@ -28,6 +30,7 @@ pub(super) use connect::compose;
 ///       subnets: { use1-az1: subnet-0123456789abcdef0 }
 ///       security_groups: [sg-0123456789abcdef0]
 ///   secret: aws/renting                             # hpcd secret put aws/renting --data DIR
+///   reservations: { account: "123456789012" }
 ///   agent: { daemon: "https://hpcd.internal:7801" }
 /// ```
 #[derive(Clone, Debug, Deserialize)]
@@ -46,6 +49,10 @@ pub struct AwsCloud {
     /// On-demand prices that are known here; AWS's price list without.
     #[serde(default)]
     pub prices: Option<AwsPrices>,
+    /// Offer capacity that was set aside: reservations and blocks. What is bought on demand then stays out of them. Neither
+    /// is done without, and the credential needs `ec2:DescribeCapacityReservations` with.
+    #[serde(default)]
+    pub reservations: Option<AwsReservations>,
     /// Start `hpc-agent` at the first boot; nothing is started without.
     #[serde(default)]
     pub agent: Option<AwsAgent>,
@@ -88,15 +95,28 @@ pub struct AwsRegion {
     pub instance_profile: Option<String>,
 }
 
-/// On-demand prices of one instance for an hour.
+/// On-demand prices of one instance for an hour: a catalog, or a few that stand here. What has no price is never bought on
+/// demand.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AwsPrices {
-    /// When they were true; plans show it.
-    pub as_of: Timestamp,
-    /// By region, then type: `us-east-1: { p5.48xlarge: 55.04 USD }`. What is not here has no price and is never bought on
-    /// demand.
+    /// A file of prices: `{ file: prices.csv, region: us-east-1, max_age_hours: 336 }`.
+    #[serde(default)]
+    pub catalog: Option<CatalogFile>,
+    /// When the prices here were true; plans show it.
+    #[serde(default)]
+    pub as_of: Option<Timestamp>,
+    /// By region, then type: `us-east-1: { p5.48xlarge: 55.04 USD }`.
+    #[serde(default)]
     pub on_demand: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// What must be known of reservations.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsReservations {
+    /// The account that rents, twelve digits: what it owns it pays for, used or not.
+    pub account: String,
 }
 
 /// How the agent of an instance reaches this daemon.
@@ -114,6 +134,7 @@ pub struct AwsAgent {
 #[cfg(not(feature = "aws"))]
 pub(super) async fn compose(
     cloud: &AwsCloud,
+    _: &std::path::Path,
     _: &super::Around<'_>,
 ) -> Result<std::sync::Arc<dyn hpc_provider::CapacityProvider>, hpc_error::HpcError> {
     let message = format!(

@@ -1,19 +1,25 @@
 //! From the entry to the provider.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use hpc_catalog::ZoneNames;
 use hpc_error::{HpcError, codes};
-use hpc_provider::CapacityProvider;
+use hpc_provider::{CapacityProvider, PriceSource};
 use hpc_provider_gcp::{
-    Credentials, GcpConfig, GcpProvider, KnownPrice, NoScripts, PriceTable, RegionConfig, ScriptSource,
+    Credentials, GcpConfig, GcpProvider, KnownPrice, NoScripts, PriceTable, Prices, RegionConfig,
+    ScriptSource,
 };
 use hpc_resources::{Currency, InstanceType, Money, OfferKind, PerInstanceHour, ProviderId, Region, ZoneId};
+use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::boot::AgentBoot;
 use super::{GcpCloud, GcpPrices, GcpRegion};
 use crate::providers::Around;
+use crate::providers::price_file::{self, PriceFile};
 use crate::secrets;
 
 /// How the address of a server on this machine begins.
@@ -25,6 +31,7 @@ const HERE: &str = "http://127.0.0.1:";
 /// `HPC-USG-*` for a setting that cannot be meant, a secret that is not there or is no service account's key.
 pub(crate) async fn compose(
     cloud: &GcpCloud,
+    below: &Path,
     around: &Around<'_>,
 ) -> Result<Arc<dyn CapacityProvider>, HpcError> {
     let credentials = match &cloud.secret {
@@ -40,8 +47,18 @@ pub(crate) async fn compose(
         Some(agent) => Arc::new(AgentBoot::new(agent, Arc::clone(around.first_boot))?),
         None => Arc::new(NoScripts),
     };
-    let prices = cloud.prices.as_ref().map(table).transpose()?.unwrap_or_default();
-    let provider = GcpProvider::connect(config, Arc::new(prices), scripts, Arc::clone(around.clock)).await;
+    let prices: Arc<dyn Prices> = match &cloud.prices {
+        None => Arc::new(PriceTable::default()),
+        Some(GcpPrices { catalog: Some(file), as_of: None, on_demand, spot })
+            if on_demand.is_empty() && spot.is_empty() =>
+        {
+            let now = (around.clock)();
+            Arc::new(PriceFile::open(file, below, &config.provider, ZoneNames::Global, now).await?)
+        }
+        Some(known @ GcpPrices { catalog: None, as_of: Some(as_of), .. }) => Arc::new(table(known, *as_of)?),
+        Some(_) => return Err(price_file::either()),
+    };
+    let provider = GcpProvider::connect(config, prices, scripts, Arc::clone(around.clock)).await;
     Ok(Arc::new(provider.map_err(unfit)?))
 }
 
@@ -73,13 +90,41 @@ fn region(entry: &GcpRegion) -> Result<RegionConfig, HpcError> {
     })
 }
 
-fn table(known: &GcpPrices) -> Result<PriceTable, HpcError> {
+#[async_trait]
+impl Prices for PriceFile {
+    async fn prices(
+        &self,
+        region: &Region,
+        types: &[InstanceType],
+        now: Timestamp,
+    ) -> hpc_provider::Result<BTreeMap<(InstanceType, OfferKind), KnownPrice>> {
+        let Some(snapshot) = PriceFile::prices(self, now).await else { return Ok(BTreeMap::new()) };
+        let as_of = snapshot.as_of();
+        let mut known = BTreeMap::new();
+        for name in types {
+            let prices = [
+                (OfferKind::OnDemand, snapshot.on_demand(name, region)),
+                (OfferKind::Spot, snapshot.spot(name, region)),
+            ];
+            for (kind, price) in prices {
+                known.extend(price.map(|price| ((name.clone(), kind), KnownPrice { price, as_of })));
+            }
+        }
+        Ok(known)
+    }
+
+    fn sources(&self) -> Vec<PriceSource> {
+        vec![self.source()]
+    }
+}
+
+fn table(known: &GcpPrices, as_of: Timestamp) -> Result<PriceTable, HpcError> {
     let mut table = PriceTable::default();
     for (kind, regions) in [(OfferKind::OnDemand, &known.on_demand), (OfferKind::Spot, &known.spot)] {
         for (region, types) in regions {
             let region = Region::parse(region.as_str()).map_err(unfit)?;
             for (instance_type, price) in amounts(types)? {
-                let price = KnownPrice { price, as_of: known.as_of };
+                let price = KnownPrice { price, as_of };
                 table = table.with(region.clone(), instance_type, kind, price);
             }
         }

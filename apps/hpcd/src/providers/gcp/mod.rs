@@ -14,6 +14,8 @@ use serde::Deserialize;
 #[cfg(feature = "gcp")]
 pub(super) use connect::compose;
 
+use super::price_file::CatalogFile;
+
 /// Compute Engine in one project.
 ///
 /// ```yaml
@@ -93,12 +95,17 @@ pub struct GcpRegion {
     pub subnetwork: Option<String>,
 }
 
-/// Prices of one instance for an hour, its devices, CPUs and memory together: by region, then type.
+/// Prices of one instance for an hour, its devices, CPUs and memory together: a catalog, or a few that stand here by region,
+/// then type.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GcpPrices {
-    /// When they were true; plans show it.
-    pub as_of: Timestamp,
+    /// A file of prices: `{ file: prices.csv, max_age_hours: 336 }`.
+    #[serde(default)]
+    pub catalog: Option<CatalogFile>,
+    /// When the prices here were true; plans show it.
+    #[serde(default)]
+    pub as_of: Option<Timestamp>,
     /// On demand: `us-central1: { a2-ultragpu-8g: 40.55 USD }`.
     #[serde(default)]
     pub on_demand: BTreeMap<String, BTreeMap<String, String>>,
@@ -122,6 +129,7 @@ pub struct GcpAgent {
 #[cfg(not(feature = "gcp"))]
 pub(super) async fn compose(
     cloud: &GcpCloud,
+    _: &std::path::Path,
     _: &super::Around<'_>,
 ) -> Result<std::sync::Arc<dyn hpc_provider::CapacityProvider>, hpc_error::HpcError> {
     let message = format!(

@@ -19,7 +19,6 @@ use hpcd::clock::wall_now;
 use hpcd::context::Contexts;
 use hpcd::daemon::{Daemon, Listen};
 use hpcd::world::{World, WorldOptions};
-use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::{options, person};
@@ -29,6 +28,11 @@ use moto::{Eye, Faults, Seen, named};
 const KEY: &[u8] = br#"{"Version":1,"AccessKeyId":"AKIDEXAMPLE","SecretAccessKey":"hunter2hunter2"}"#;
 /// An image that the server ships with.
 const IMAGE: &str = "ami-12c6146b";
+
+/// SkyPilot's columns: a row for each zone, by the name that one account gives it.
+const PRICES: &str = "InstanceType,vCPUs,MemoryGiB,AcceleratorName,AcceleratorCount,GpuInfo,Price,SpotPrice,Region,AvailabilityZone\n\
+    p5.48xlarge,192,2048,H100,8,\"{'Gpus': [{'MemoryInfo': {'SizeInMiB': 81920}}]}\",55.04,20.1,us-east-1,us-east-1a\n\
+    p5.48xlarge,192,2048,H100,8,\"{'Gpus': [{'MemoryInfo': {'SizeInMiB': 81920}}]}\",55.04,19.7,us-east-1,us-east-1b\n";
 
 /// A data directory whose only provider is EC2 at one address.
 struct Place {
@@ -45,14 +49,12 @@ impl Place {
             "instance_types": ["p5.48xlarge"],
             "regions": [{ "region": "us-east-1", "image": IMAGE }],
             "secret": "aws/renting",
-            "prices": {
-                "as_of": "2026-11-01T00:00:00Z",
-                "on_demand": { "us-east-1": { "p5.48xlarge": "55.04 USD" } },
-            },
+            "prices": { "catalog": { "file": "prices.csv", "max_age_hours": 24 } },
             "agent": { "daemon": "https://hpcd.internal:7801" },
             "endpoint": format!("http://{through}"),
             "consistency_ms": 1000,
         } }] });
+        std::fs::write(folder.path().join("prices.csv"), PRICES).unwrap();
         std::fs::write(folder.path().join("providers.json"), providers.to_string()).unwrap();
         hpcd::secrets::put(&folder.path().join("data"), "aws/renting", KEY).await.unwrap();
         let eye = Eye(server);
@@ -108,6 +110,8 @@ async fn rent(world: &World, kind: OfferKind) -> Result<LeaseRecord, HpcError> {
     let document = RequestDocument { kinds: vec![kind], ..hpcd::demo::built_in_request() };
     let (plan, _) = world.broker.plan(&you, document.into_request().unwrap()).await?;
     assert!(!plan.plan.simulated && !plan.plan.attempts.is_empty(), "{plan:#?}");
+    let priced: Vec<&str> = plan.price_sources.iter().map(|priced| priced.source.name.as_str()).collect();
+    assert_eq!(priced, ["prices.csv"], "the plan says where its prices come from");
     Ok(world.broker.apply(&you, &plan.plan.id, &Silent).await?.lease)
 }
 
