@@ -354,7 +354,11 @@ fn quotes_text(out: &mut String, record: &PlanRecord, took: Duration) -> std::fm
     }
     for (number, attempt) in plan.attempts.iter().enumerate().take(LINES_MAX) {
         let offer = &attempt.offer;
-        let owned = if offer.kind == OfferKind::Owned { " (own rate)" } else { "" };
+        let owned = match offer.kind {
+            OfferKind::Owned => " (own rate)",
+            _ if offer.is_paid() => " (paid for already)",
+            _ => "",
+        };
         writeln!(
             out,
             "              {:<2} {:<9} {:<16} {:<17} {:<10} {:<13} {:<13} ~{}{owned}",
