@@ -58,8 +58,9 @@ pub use pool::{
 };
 pub use quantity::{BYTES_MAX, Bytes, MilliCpu, MilliGpu, QuantityError, ResourceUnit};
 pub use request::{
-    ACCELERATORS_MAX, CPUS_MAX, DURATION_S_DEFAULT, DURATION_S_MAX, DURATION_S_MIN, FILTER_MAX, LABELS_MAX,
-    RequestError, RequestPriority, ResourceRequest, ResourceRequestBuilder, ResourceSpec, TEXT_BYTES_MAX,
+    ACCELERATORS_MAX, CPUS_MAX, DURATION_S_DEFAULT, DURATION_S_MAX, DURATION_S_MIN, FILTER_MAX, HEDGE_S_MAX,
+    HEDGE_S_MIN, LABELS_MAX, RequestError, RequestPriority, ResourceRequest, ResourceRequestBuilder,
+    ResourceSpec, TEXT_BYTES_MAX,
 };
 pub use stock::{
     Remembered, STOCK_OUTS_MAX, StockMemory, StockOut, StockPlace, StockPolicy, StockReason, StockScope,

@@ -56,7 +56,7 @@ pub(crate) struct PlanArgs {
 pub(crate) struct RequestArgs {
     /// A request document: .yaml, .toml or .json
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["gpu", "cpu", "memory", "spot", "on_demand", "kind",
-        "duration", "max_hourly", "max_total", "regions", "providers", "instances_max", "team", "name", "purpose",
+        "duration", "hedge", "max_hourly", "max_total", "regions", "providers", "instances_max", "team", "name", "purpose",
         "labels", "priority"])]
     pub(crate) file: Option<PathBuf>,
     /// GPU model and how many in all: h100:8
@@ -80,6 +80,9 @@ pub(crate) struct RequestArgs {
     /// How long: 2h, 90m, 3d [default: 1h]
     #[arg(long = "for", value_name = "TIME")]
     pub(crate) duration: Option<String>,
+    /// Try the next offer beside the first when that has not answered after so long: 20s; both may cost money for a while
+    #[arg(long, value_name = "TIME")]
+    pub(crate) hedge: Option<String>,
     /// The most it may cost per hour: 30 or '30.00 USD'
     #[arg(long, value_name = "MONEY")]
     pub(crate) max_hourly: Option<String>,

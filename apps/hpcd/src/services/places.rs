@@ -44,7 +44,10 @@ impl Places {
         let own = taken.by.get(&caller.name).copied().unwrap_or_default();
         let full = |message| HpcError::coded(&codes::NET_OVERLOADED, message);
         if own >= self.each {
-            return Err(full(format!("you have {own} {} open already, as many as one may; end one", self.what)));
+            return Err(full(format!(
+                "you have {own} {} open already, as many as one may; end one",
+                self.what
+            )));
         }
         if taken.all >= self.all {
             return Err(full(format!("{} {} are open already, over all callers", taken.all, self.what)));
