@@ -56,8 +56,9 @@ pub use providers::{ProviderStatus, SeenError, SeenSnapshot};
 pub use query::{Cost, Listing, PAGE_MAX};
 pub use reconcile::{OrphanRecord, Reconciled};
 pub use records::{
-    DecisionRecord, DrainReason, DrainRecord, EndReason, InstanceRecord, IntentRecord, IntentState,
-    LeaseRecord, LeaseState, PlanRecord, PlanState, RenewalRecord, RequestRecord, RuleLine,
+    DecisionRecord, DrainReason, DrainRecord, EndReason, HedgeEnd, HedgeRecord, HedgeTry, InstanceRecord,
+    IntentRecord, IntentState, LeaseRecord, LeaseState, PlanRecord, PlanState, RenewalRecord, RequestRecord,
+    RuleLine,
 };
 pub use refusals::{REFUSAL_EVERY_MS, REFUSALS_AT_ONCE};
 pub use release::ReleasedLease;

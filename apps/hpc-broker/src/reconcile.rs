@@ -238,7 +238,7 @@ impl Broker {
             intent.set_aside = true;
             return Ok(self.end_intent(intent, &lease.principal).await?.0);
         }
-        let change = self.activation(&mut lease, &mut intent, found, "adopted")?;
+        let change = self.activation(&mut lease, &mut intent, found, "adopted").await?;
         self.store.commit_even_unaudited(change).await?;
         self.books.end_stray(&intent.spec.intent);
         self.keep_hold(&lease);
@@ -320,7 +320,7 @@ impl Broker {
             LeaseState::Draining if lease.drain.is_some_and(|drain| drain.until <= now) => {
                 self.end_lease(id, EndReason::Drained, None).await?.0
             }
-            LeaseState::Active | LeaseState::Draining if !self.has_open_intents(&lease).await? => {
+            LeaseState::Active | LeaseState::Draining if !self.has_kept_intents(&lease).await? => {
                 self.end_lease(id, EndReason::Reclaimed, None).await?.0
             }
             LeaseState::Active | LeaseState::Draining => {

@@ -130,7 +130,10 @@ impl Broker {
         let none = Money::from_nanos(0, lease.hold.currency());
         let mut running = Vec::new();
         for intent in &lease.intents {
-            let Some(intent) = self.intent_by_id(intent).await? else { continue };
+            // What was set aside is being ended, and nobody renews that.
+            let Some(intent) = self.intent_by_id(intent).await?.filter(|intent| !intent.set_aside) else {
+                continue;
+            };
             running.extend(intent.instances.into_iter().filter(|instance| instance.to.is_none()));
         }
         let hourly = sum(running.iter().map(|instance| instance.price.0), none)?;

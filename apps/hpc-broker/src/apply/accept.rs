@@ -49,6 +49,7 @@ impl Broker {
             idle_release_s: plan.idle_release_s,
             drain: None,
             renewals: Vec::new(),
+            hedges: Vec::new(),
             failures: Vec::new(),
             simulated: plan.plan.simulated,
         };

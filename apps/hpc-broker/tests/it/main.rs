@@ -14,6 +14,7 @@ mod budgets;
 mod charges;
 mod crash;
 mod first_boot;
+mod hedge;
 mod journey;
 mod lag;
 mod leases;

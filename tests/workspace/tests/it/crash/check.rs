@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use hpc_audit::{AuditLog, ENTRIES_LIMIT_MAX, Selection, export, verify_bundle};
-use hpc_broker::{IntentRecord, IntentState, LeaseRecord, LeaseState, Listing, OrphanRecord};
+use hpc_broker::{HedgeEnd, IntentRecord, IntentState, LeaseRecord, LeaseState, Listing, OrphanRecord};
 use hpc_error::HpcError;
-use hpc_resources::{LeaseId, Money, PlanId};
+use hpc_resources::{LeaseId, Money, Offer, PlanId};
 use hpcd::clock::Pace;
 use hpcd::world::World;
 
@@ -58,8 +58,9 @@ macro_rules! all {
     }};
 }
 
-/// Opens the directory as a daemon would, lets it come into step, and looks. Gives the number of leases.
-pub async fn check(data: &Path, acknowledged: &mut Acknowledged, all_receipts: bool) -> u64 {
+/// Opens the directory as a daemon would, lets it come into step, and looks. Gives the number of leases, and of those for
+/// which two offers were tried at once.
+pub async fn check(data: &Path, acknowledged: &mut Acknowledged, all_receipts: bool) -> (u64, u64) {
     let world = World::open(options(data.to_owned(), "none", Pace::Told))
         .await
         .unwrap_or_else(|error| panic!("{error} {error:?}"));
@@ -77,7 +78,8 @@ pub async fn check(data: &Path, acknowledged: &mut Acknowledged, all_receipts: b
     drop(world);
     let report = hpc_audit_file::verify_dir(&data.join("audit"), Some(&key)).unwrap();
     assert!(report.is_clean() && report.key_trusted, "{report:?}");
-    leases.len() as u64
+    let hedged = leases.iter().filter(|lease| !lease.hedges.is_empty()).count();
+    (leases.len() as u64, hedged as u64)
 }
 
 /// Longer than the reaper's grace and a cloud's consistency bound together, and than a stop takes.
@@ -132,6 +134,21 @@ fn instances_are_leases(world: &World, leases: &[LeaseRecord], intents: &[Intent
         let lease = leases[owner.spec.lease.as_str()];
         assert_eq!(lease.state, LeaseState::Active, "{lease:?}");
         *have.entry(lease.id.as_str()).or_default() += 1;
+    }
+    // Of two tries at once one is kept: the one that the lease says.
+    for intent in intents.iter().filter(|intent| intent.state == IntentState::Acknowledged) {
+        let lease = leases[intent.spec.lease.as_str()];
+        assert_eq!(
+            lease.offer.as_ref().map(Offer::key),
+            Some(intent.spec.offer.key()),
+            "{lease:?} {intent:?}"
+        );
+        let kept = HedgeEnd::Won { intent: intent.spec.intent.clone() };
+        let is_told = lease.hedges.iter().all(|hedge| match &hedge.end {
+            Some(HedgeEnd::Failed { intent: failed }) => *failed != intent.spec.intent,
+            end => *end == Some(kept.clone()),
+        });
+        assert!(is_told, "{lease:?} {intent:?}");
     }
     for lease in leases.values().filter(|lease| lease.state == LeaseState::Active) {
         assert_eq!(have.get(lease.id.as_str()).copied().unwrap_or(0), lease.instances, "{lease:?}");

@@ -80,13 +80,16 @@ fn whenever_the_daemon_is_killed_it_comes_back_in_step() {
             thread.join().unwrap();
         }
     });
-    let [killed, opening, answers, leases] =
-        [&totals.killed, &totals.opening, &totals.answers, &totals.leases].map(|n| n.load(Ordering::Relaxed));
+    let Totals { killed, opening, answers, leases, hedged } = &totals;
+    let [killed, opening, answers, leases, hedged] =
+        [killed, opening, answers, leases, hedged].map(|n| n.load(Ordering::Relaxed));
     println!(
-        "{killed} kills ({opening} while opening), {answers} acknowledged answers kept, {leases} leases in step, {:.1} s",
+        "{killed} kills ({opening} while opening), {answers} acknowledged answers kept, {leases} leases in step, \
+         {hedged} of them by two tries at once, {:.1} s",
         begun.elapsed().as_secs_f64()
     );
     assert_eq!(killed, kills);
+    assert!(kills < 200 || hedged > 0, "no offer was tried beside another");
     assert!(leases * 2 > kills, "the children lived too little: {leases} leases in {kills} lives");
 }
 
@@ -96,6 +99,7 @@ struct Totals {
     opening: AtomicU64,
     answers: AtomicU64,
     leases: AtomicU64,
+    hedged: AtomicU64,
 }
 
 /// Kept when the test fails, so that somebody can look.
@@ -127,9 +131,11 @@ fn one_folder(seed: u64, kills: u64, totals: &Totals) {
         totals.opening.fetch_add(u64::from(!lines.iter().any(|line| line == "opened")), Ordering::Relaxed);
         let fresh = lines.iter().filter_map(|line| acknowledged.note(line)).count() as u64;
         totals.answers.fetch_add(fresh, Ordering::Relaxed);
-        let leases = runtime.block_on(check(&folder.join("data"), &mut acknowledged, nth + 1 == kills));
+        let (leases, hedged) =
+            runtime.block_on(check(&folder.join("data"), &mut acknowledged, nth + 1 == kills));
         if nth + 1 == kills {
             totals.leases.fetch_add(leases, Ordering::Relaxed);
+            totals.hedged.fetch_add(hedged, Ordering::Relaxed);
         }
     }
 }
