@@ -35,6 +35,7 @@ mod release;
 mod renew;
 mod sealed;
 mod shadow;
+mod spend;
 mod stock;
 mod store;
 mod tolerance;

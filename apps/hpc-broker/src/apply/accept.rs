@@ -23,6 +23,11 @@ impl Broker {
         revision: u64,
         now: Timestamp,
     ) -> Result<(LeaseRecord, Vec<Receipt>), HpcError> {
+        // Whoever was in the team when the plan was made, or might spend for it, may not any more.
+        let spends = match self.ask_to_spend(gate.standing, gate.caller, &plan.team, now) {
+            Ok(spends) => spends,
+            Err(refusal) => return Err(self.refused(gate.caller, *refusal).await),
+        };
         let hold = plan.hold.ok_or_else(|| fail::bug("a plan to apply has offers"))?;
         let id = LeaseId::from_bits(self.fresh_bits());
         let first = plan.plan.attempts.first();
@@ -72,6 +77,9 @@ impl Broker {
         };
         let mut entry = self.scribe.lease(&lease, now, "accepted", Outcome::Ok);
         evidence.put(&mut entry);
+        if let Some(spends) = spends {
+            spends.put_beside(&mut entry, "budget");
+        }
         let applied = PlanRecord { state: PlanState::Applied { lease: id.clone() }, ..plan.clone() };
         let plan_key = key("plan", plan.plan.id.as_str())?;
         let change = Change::new()

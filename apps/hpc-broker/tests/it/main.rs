@@ -23,6 +23,7 @@ mod providers;
 mod recorded;
 mod refusals;
 mod shadow;
+mod spending;
 mod stock;
 mod storm;
 mod world;
