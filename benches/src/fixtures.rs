@@ -205,6 +205,8 @@ pub fn offers(count: usize, only: Option<AcceleratorModel>) -> Result<Vec<Offer>
                 start_delay_s: u32::try_from(30 + stirred % 300)?,
                 reclaim_bp_per_hour: u32::try_from(stirred % 700)?,
                 simulated: true,
+                reservation: None,
+                run_max_s: None,
             })
         })
         .collect()

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hpc_provider::{
     CapacityProvider, Certainty, Description, ErrorKind, InstanceHandle, InstanceState, InterruptionPage,
-    Observe, OwnedPage, ProviderError, ProvisionResult, ProvisionSpec, QuotaStatus, Quote, QuoteRequest,
-    Released, Result, Scope, SpotPrices,
+    Observe, Offered, OwnedPage, PriceSource, ProviderError, ProvisionResult, ProvisionSpec, QuotaStatus,
+    Quote, QuoteRequest, Released, Result, Scope, SpotPrices,
 };
 
 /// How long calls may take.
@@ -68,6 +68,9 @@ impl<P: CapacityProvider> CapacityProvider for Deadline<P> {
     async fn get_quote(&self, request: &QuoteRequest) -> Result<Quote> {
         within(self.limits.read, Certainty::NotDone, self.inner.get_quote(request)).await
     }
+    async fn offers(&self, request: &QuoteRequest) -> Result<Offered> {
+        within(self.limits.read, Certainty::NotDone, self.inner.offers(request)).await
+    }
     async fn provision(&self, spec: &ProvisionSpec) -> Result<ProvisionResult> {
         within(self.limits.create, Certainty::Unknown, self.inner.provision(spec)).await
     }
@@ -77,6 +80,9 @@ impl<P: CapacityProvider> CapacityProvider for Deadline<P> {
     }
     fn describe(&self) -> Description {
         self.inner.describe()
+    }
+    fn price_sources(&self) -> Vec<PriceSource> {
+        self.inner.price_sources()
     }
     async fn observe(&self, what: &Observe) -> Result<Vec<InstanceState>> {
         within(self.limits.read, Certainty::NotDone, self.inner.observe(what)).await

@@ -2,9 +2,10 @@
 //!
 //! A backend makes one attempt and says exactly what became of it; what to do about slow and failing calls is decided
 //! here, once for all backends. [`Deadline`] ends a call that takes too long and says what is then known; [`Retrying`]
-//! repeats a call where that cannot do harm. [`Paced`] makes calls wait for their turn, and [`Metered`] tells somebody of each.
+//! repeats a call where that cannot do harm. [`Paced`] makes calls wait for their turn, [`Metered`] tells somebody of each, and
+//! [`Cached`] keeps what was offered for those who only look.
 //!
-//! Never repeats a create without its token, and never reports "nothing happened" when nobody can know.
+//! Never repeats a create without its token, never gives an old price where something is bought, and never reports "nothing happened" when nobody can know.
 //!
 //! # Example: outermost first, retries inside one deadline each
 //! ```
@@ -18,11 +19,13 @@
 //! }
 //! ```
 
+mod cached;
 mod deadline;
 mod metered;
 mod paced;
 mod retrying;
 
+pub use cached::{Answered, Cached, CatalogMeter, Keep};
 pub use deadline::{Deadline, Limits};
 pub use metered::{Failure, Meter, Metered, Verb};
 pub use paced::{Pace, Paced, Paces};

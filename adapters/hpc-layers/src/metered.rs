@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hpc_provider::{
     CapacityProvider, Certainty, Description, ErrorKind, InstanceHandle, InstanceState, InterruptionPage,
-    Observe, OwnedPage, ProvisionResult, ProvisionSpec, QuotaStatus, Quote, QuoteRequest, Released, Result,
-    SpotPrices,
+    Observe, Offered, OwnedPage, PriceSource, ProvisionResult, ProvisionSpec, QuotaStatus, Quote,
+    QuoteRequest, Released, Result, SpotPrices,
 };
 use tokio::time::Instant;
 
@@ -104,6 +104,9 @@ impl<P: CapacityProvider, M: Meter> CapacityProvider for Metered<P, M> {
     async fn get_quote(&self, request: &QuoteRequest) -> Result<Quote> {
         self.told(Verb::Quote, self.inner.get_quote(request)).await
     }
+    async fn offers(&self, request: &QuoteRequest) -> Result<Offered> {
+        self.told(Verb::Quote, self.inner.offers(request)).await
+    }
     async fn provision(&self, spec: &ProvisionSpec) -> Result<ProvisionResult> {
         self.told(Verb::Provision, self.inner.provision(spec)).await
     }
@@ -112,6 +115,9 @@ impl<P: CapacityProvider, M: Meter> CapacityProvider for Metered<P, M> {
     }
     fn describe(&self) -> Description {
         self.inner.describe()
+    }
+    fn price_sources(&self) -> Vec<PriceSource> {
+        self.inner.price_sources()
     }
     async fn observe(&self, what: &Observe) -> Result<Vec<InstanceState>> {
         self.told(Verb::Observe, self.inner.observe(what)).await

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hpc_provider::{
     CapacityProvider, Certainty, Description, ErrorKind, InstanceHandle, InstanceState, InterruptionPage,
-    Observe, OwnedPage, ProviderError, ProvisionResult, ProvisionSpec, QuotaStatus, Quote, QuoteRequest,
-    Released, Result, Scope, SpotPrices,
+    Observe, Offered, OwnedPage, PriceSource, ProviderError, ProvisionResult, ProvisionSpec, QuotaStatus,
+    Quote, QuoteRequest, Released, Result, Scope, SpotPrices,
 };
 use tokio::time::Instant;
 
@@ -123,6 +123,10 @@ impl<P: CapacityProvider> CapacityProvider for Paced<P> {
         self.read.wait(self.wait_max).await?;
         self.inner.get_quote(request).await
     }
+    async fn offers(&self, request: &QuoteRequest) -> Result<Offered> {
+        self.read.wait(self.wait_max).await?;
+        self.inner.offers(request).await
+    }
     async fn provision(&self, spec: &ProvisionSpec) -> Result<ProvisionResult> {
         self.create.wait(self.wait_max).await?;
         self.inner.provision(spec).await
@@ -133,6 +137,9 @@ impl<P: CapacityProvider> CapacityProvider for Paced<P> {
     }
     fn describe(&self) -> Description {
         self.inner.describe()
+    }
+    fn price_sources(&self) -> Vec<PriceSource> {
+        self.inner.price_sources()
     }
     async fn observe(&self, what: &Observe) -> Result<Vec<InstanceState>> {
         self.read.wait(self.wait_max).await?;

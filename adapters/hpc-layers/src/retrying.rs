@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hpc_provider::{
     CapacityProvider, Certainty, Description, ErrorKind, InstanceHandle, InstanceState, InterruptionPage,
-    Observe, OwnedPage, ProviderError, ProvisionResult, ProvisionSpec, QuotaStatus, Quote, QuoteRequest,
-    Released, Result, SpotPrices,
+    Observe, Offered, OwnedPage, PriceSource, ProviderError, ProvisionResult, ProvisionSpec, QuotaStatus,
+    Quote, QuoteRequest, Released, Result, SpotPrices,
 };
 
 /// Most attempts that a policy can ask for.
@@ -149,6 +149,9 @@ impl<P: CapacityProvider> CapacityProvider for Retrying<P> {
     async fn get_quote(&self, request: &QuoteRequest) -> Result<Quote> {
         tried!(self, Kind::Read, self.inner.get_quote(request))
     }
+    async fn offers(&self, request: &QuoteRequest) -> Result<Offered> {
+        tried!(self, Kind::Read, self.inner.offers(request))
+    }
     async fn provision(&self, spec: &ProvisionSpec) -> Result<ProvisionResult> {
         if !self.inner.describe().supports.idempotent_create {
             return self.inner.provision(spec).await;
@@ -160,6 +163,9 @@ impl<P: CapacityProvider> CapacityProvider for Retrying<P> {
     }
     fn describe(&self) -> Description {
         self.inner.describe()
+    }
+    fn price_sources(&self) -> Vec<PriceSource> {
+        self.inner.price_sources()
     }
     async fn observe(&self, what: &Observe) -> Result<Vec<InstanceState>> {
         tried!(self, Kind::Read, self.inner.observe(what))

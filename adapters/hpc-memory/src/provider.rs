@@ -331,6 +331,7 @@ impl State {
             zone: state.zone.clone(),
             instance_type: state.instance_type.clone(),
             kind: state.kind,
+            reservation: None,
         };
         if let Some(left) = self.stock.get_mut(&key) {
             *left += 1;
@@ -556,6 +557,8 @@ fn offers(provider: &ProviderId) -> Vec<Offer> {
                     start_delay_s: 0,
                     reclaim_bp_per_hour: if kind == OfferKind::Spot { 300 } else { 0 },
                     simulated: true,
+                    reservation: None,
+                    run_max_s: None,
                 })
             })();
             offers.extend(made);

@@ -92,6 +92,8 @@ impl SimProvider {
             start_delay_s: item.start_delay_s,
             reclaim_bp_per_hour: item.reclaim_bp_per_hour,
             simulated: true,
+            reservation: None,
+            run_max_s: None,
         }
     }
 }

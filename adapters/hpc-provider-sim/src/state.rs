@@ -450,5 +450,6 @@ pub(crate) fn offer_key(
         zone: zone.clone(),
         instance_type: instance_type.clone(),
         kind,
+        reservation: None,
     }
 }

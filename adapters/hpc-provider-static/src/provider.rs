@@ -367,6 +367,8 @@ impl CapacityProvider for StaticProvider {
             start_delay_s: 0,
             reclaim_bp_per_hour: 0,
             simulated: false,
+            reservation: None,
+            run_max_s: None,
         };
         Ok(Quote {
             provider: self.id.clone(),

@@ -17,7 +17,11 @@ impl LeaseRecord {
         self.state = LeaseState::Active;
         self.active_at = Some(now);
         let lasts = SignedDuration::from_secs(i64::try_from(self.duration_s).unwrap_or(i64::MAX));
-        self.ends_at = Some(now.saturating_add(lasts).unwrap_or(Timestamp::MAX));
+        let wanted = now.saturating_add(lasts).unwrap_or(Timestamp::MAX);
+        // With its time, or with its capacity, which began with its first instance.
+        let begun = intent.instances.iter().map(|instance| instance.from).min();
+        let end = intent.spec.offer.ends_by(begun.map_or(now, |first| first.min(now)));
+        self.ends_at = Some(end.map_or(wanted, |end| end.min(wanted)));
         self.offer = Some(intent.spec.offer.clone());
         self.instances = intent.spec.instances;
         self.cost_per_hour(&intent.instances);

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use hpc_error::{HpcError, codes};
 use hpc_resources::{
-    IntentId, LeaseId, Money, Month, Offer, OfferKind, Payer, PerInstanceHour, ProviderId, TeamId,
+    IntentId, LeaseId, Money, Month, Offer, OfferKind, Payer, PerInstanceHour, ProviderId, ReservationId,
+    TeamId,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,12 @@ pub struct Charge {
     pub instance_type: Option<String>,
     /// How it was bought.
     pub kind: Option<OfferKind>,
+    /// The capacity that was set aside and that it ran in; `None` for what anyone can have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<ReservationId>,
+    /// Whether that was paid for already, used or not: then this costs nothing more.
+    #[serde(default)]
+    pub paid: bool,
     /// The price it was started at.
     pub price: PerInstanceHour,
     /// The month.
@@ -194,6 +201,8 @@ impl Broker {
                 zone: of.map(|of| of.offer.zone.to_string()),
                 instance_type: of.map(|of| of.offer.instance_type.to_string()),
                 kind: of.map(|of| of.offer.kind),
+                reservation: of.and_then(|of| of.offer.key().reservation),
+                paid: of.is_some_and(|of| of.offer.is_paid()),
                 price: instance.price,
                 month,
                 from,

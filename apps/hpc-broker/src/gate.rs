@@ -101,9 +101,14 @@ impl Gate<'_> {
             .with_attribute("region", offer.region.as_str())
             .with_attribute("zone", offer.zone.as_str())
             .with_attribute("kind", offer.kind.as_str())
+            .with_attribute("paid", offer.is_paid())
             .with_attribute("simulated", offer.simulated);
-        let resource = match offer.price {
+        let resource = match offer.rate() {
             Some(price) => resource.with_attribute("price_microusd_hour", price.0.micros_rounded_up()),
+            None => resource,
+        };
+        let resource = match &offer.reservation {
+            Some(reservation) => resource.with_attribute("reservation", reservation.id.as_str()),
             None => resource,
         };
         let context = EvaluationContext::new(self.caller.principal.clone(), resource, "capacity.provision")

@@ -43,7 +43,8 @@ impl Broker {
     ///
     /// # Errors
     /// `HPC-LSE-0001` unknown, `-0002` ended, `-0003` not active, `-0005` not yours, `-0006` draining, `-0007` being
-    /// changed, `-0008` too often; `HPC-POL-0001`, `-0002`; `HPC-BUD-0001`; `HPC-USG-0011` for a time outside the limits,
+    /// changed, `-0008` too often; `HPC-POL-0001`, `-0002`; `HPC-BUD-0001`; `HPC-USG-0011` for a time outside the limits or past the end
+    /// of the capacity,
     /// `-0016` for a key that came with another time; ledger and audit failures.
     pub async fn renew(
         &self,
@@ -150,6 +151,16 @@ impl Broker {
                 continue;
             };
             running.extend(intent.instances.into_iter().filter(|instance| instance.to.is_none()));
+        }
+        let begun = running.iter().map(|instance| instance.from).min().unwrap_or(now);
+        if let Some(end) = lease.offer.as_ref().and_then(|offer| offer.ends_by(begun))
+            && ends_at > end
+        {
+            let message = format!(
+                "the capacity of lease `{}` is there until {end}, and a renewal cannot go past that",
+                lease.id
+            );
+            return Err(HpcError::coded(&codes::USG_OUT_OF_RANGE, message).with("lease", &lease.id));
         }
         let hourly = sum(running.iter().map(|instance| instance.price.0), none)?;
         let cost = |seconds: u64| {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// The columns, in the order in which they are written. Those that begin with `x_` are our own.
-pub(crate) const COLUMNS: [&str; 50] = [
+pub(crate) const COLUMNS: [&str; 57] = [
     "AvailabilityZone",
     "BilledCost",
     "BillingAccountId",
@@ -27,6 +27,13 @@ pub(crate) const COLUMNS: [&str; 50] = [
     "ChargeFrequency",
     "ChargePeriodEnd",
     "ChargePeriodStart",
+    "CommitmentDiscountCategory",
+    "CommitmentDiscountId",
+    "CommitmentDiscountName",
+    "CommitmentDiscountQuantity",
+    "CommitmentDiscountStatus",
+    "CommitmentDiscountType",
+    "CommitmentDiscountUnit",
     "ConsumedQuantity",
     "ConsumedUnit",
     "ContractedCost",
@@ -122,11 +129,15 @@ fn row(charge: &Charge) -> Map<String, Value> {
         .as_ref()
         .map_or_else(|| "explained by nothing".to_owned(), |lease| format!("lease {lease}"));
     let category = match charge.kind {
-        Some(OfferKind::OnDemand) => "Standard",
+        _ if charge.paid => "Committed",
+        // A reservation that somebody else pays for is used at the price of everybody.
+        Some(OfferKind::OnDemand | OfferKind::Flex | OfferKind::Reserved | OfferKind::Block) => "Standard",
         Some(OfferKind::Spot) => "Dynamic",
-        Some(OfferKind::Reserved) => "Committed",
         Some(OfferKind::Owned) | None => "Other",
     };
+    // The commitment's columns are all there or all null.
+    let committed = |value: Value| if charge.paid { value } else { Value::Null };
+    let reserved = charge.reservation.as_ref().map(|_| "Used");
     let simulated = if charge.simulated { "SIMULATED: " } else { "" };
     let columns: [(&str, Value); COLUMNS.len()] = [
         ("AvailabilityZone", json!(charge.zone)),
@@ -137,14 +148,21 @@ fn row(charge: &Charge) -> Map<String, Value> {
         ("BillingCurrency", json!(currency)),
         ("BillingPeriodEnd", json!(date_time(charge.month.end()))),
         ("BillingPeriodStart", json!(date_time(charge.month.start()))),
-        ("CapacityReservationId", json!(null)),
-        ("CapacityReservationStatus", json!(null)),
+        ("CapacityReservationId", json!(charge.reservation)),
+        ("CapacityReservationStatus", json!(reserved)),
         ("ChargeCategory", json!("Usage")),
         ("ChargeClass", json!(null)),
         ("ChargeDescription", json!(format!("{simulated}{what} on {}, {who}", charge.provider))),
         ("ChargeFrequency", json!("Usage-Based")),
         ("ChargePeriodEnd", json!(date_time(charge.to))),
         ("ChargePeriodStart", json!(date_time(charge.from))),
+        ("CommitmentDiscountCategory", committed(json!("Usage"))),
+        ("CommitmentDiscountId", committed(json!(charge.reservation))),
+        ("CommitmentDiscountName", json!(null)),
+        ("CommitmentDiscountQuantity", committed(json!(hours(charge.seconds)))),
+        ("CommitmentDiscountStatus", committed(json!("Used"))),
+        ("CommitmentDiscountType", committed(json!(kind))),
+        ("CommitmentDiscountUnit", committed(json!("Hours"))),
         ("ConsumedQuantity", json!(charge.seconds.to_string())),
         ("ConsumedUnit", json!("Seconds")),
         ("ContractedCost", json!(cost)),
@@ -227,6 +245,42 @@ mod tests {
             ("say \"x\"", "\"say \"\"x\"\"\""),
         ] {
             assert_eq!(cell(text), written);
+        }
+    }
+
+    fn charged(kind: &str, reservation: Option<&str>, paid: bool) -> Map<String, Value> {
+        let charge = json!({
+            "id": "lse_1/aws/i-1/2026-11", "lease": "lse_1", "intent": "int_1", "team": "ml", "payers": [], "principal": "you",
+            "labels": {}, "provider": "aws", "instance": "i-1", "region": "r", "zone": "z", "instance_type": "p5.48xlarge",
+            "kind": kind, "reservation": reservation, "paid": paid, "price": "0.00 USD", "month": "2026-11",
+            "from": "2026-11-20T12:00:00Z", "to": "2026-11-20T13:30:00Z", "seconds": 5400, "cost": "0.00 USD",
+            "settled": true, "reclaimed": false, "simulated": false,
+        });
+        row(&serde_json::from_value(charge).unwrap())
+    }
+
+    #[test]
+    fn what_is_paid_for_names_its_commitment_and_nothing_else_does() {
+        let columns: Vec<&&str> =
+            COLUMNS.iter().filter(|name| name.starts_with("Commitment") && !name.ends_with("Name")).collect();
+        assert_eq!(columns.len(), 6);
+        let row = charged("block", Some("cr-1"), true);
+        assert_eq!((&row["BilledCost"], &row["PricingCategory"]), (&json!("0.00"), &json!("Committed")));
+        assert_eq!(
+            (&row["CapacityReservationId"], &row["CapacityReservationStatus"]),
+            (&json!("cr-1"), &json!("Used"))
+        );
+        let values: Vec<&Value> = columns.iter().map(|name| &row[**name]).collect();
+        assert_eq!(values, ["Usage", "cr-1", "1.5", "Used", "block", "Hours"]);
+        for (kind, reservation, category) in
+            [("reserved", Some("cr-1"), "Standard"), ("flex", None, "Standard"), ("spot", None, "Dynamic")]
+        {
+            let row = charged(kind, reservation, false);
+            assert!(columns.iter().all(|name| row[**name].is_null()), "{kind}");
+            assert_eq!(
+                (&row["PricingCategory"], &row["CapacityReservationId"]),
+                (&json!(category), &json!(reservation))
+            );
         }
     }
 

@@ -17,6 +17,7 @@ use crate::authzen::AuthZen;
 use crate::clock::{Pace, wall_now};
 use crate::cosigning::{self, Cosigning};
 use crate::metrics::Metrics;
+use crate::problems::in_short;
 use crate::services::{Api, JOIN_PATH};
 use crate::telemetry::Ingest;
 use crate::tiles::Tiles;
@@ -280,7 +281,10 @@ async fn keep_in_step(
         }
         match world.reconcile().await {
             Ok(report) if report.problems.is_empty() => {}
-            Ok(report) => tracing::warn!(problems = ?report.problems, "reconciling is incomplete"),
+            Ok(report) => {
+                let (count, problems) = (report.problems.len(), in_short(&report.problems));
+                tracing::warn!(count, %problems, "reconciling is incomplete");
+            }
             Err(error) => tracing::error!(%error, "reconciling failed"),
         }
         match crate::idle::end_idle_leases(&world, wall_now()).await {

@@ -8,6 +8,7 @@
 //! DIR/telemetry.redb   time series (hpc-tsdb-embedded)
 //! DIR/policies.json    the last policy bundle that was taken, and what was promoted
 //! DIR/keys/            keys and named secrets, sealed (hpc-vault); DIR/vault.key opens them
+//! DIR/reserve          room on the disk, for ending leases when there is no other
 //! DIR/cloud.sim        what exists in the SIMULATED clouds (hpc-provider-sim)
 //! ```
 
@@ -88,7 +89,15 @@ impl DataDir {
         };
         // Only now is it known to be ours.
         restrict(&path)?;
-        write_header(&path, &file, &header)?;
+        match write_header(&path, &file, &header) {
+            // A daemon that does not start ends no lease: the room is there for that.
+            Err(error)
+                if error.registered() == Some(&codes::DAT_DISK_FULL) && crate::reserve::give_up_in(&path) =>
+            {
+                write_header(&path, &file, &header)?;
+            }
+            written => written?,
+        }
         Ok(Self { path, temporary, _lock: lock, seed: header.seed, run: header.runs })
     }
 

@@ -11,10 +11,12 @@ use hpc_vault::{FileKeyStore, MasterKey, Unlock};
 
 use crate::clock::draw_32;
 use crate::data::DataDir;
+use crate::reserve::{Reserve, ReservedLedger};
 
 /// What a data directory keeps for itself.
 pub(crate) struct Stores {
     pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) reserve: Arc<Reserve>,
     pub(crate) keys: FileKeyStore,
 }
 
@@ -26,13 +28,15 @@ impl Stores {
     pub(crate) async fn open(data: &DataDir) -> Result<Self, HpcError> {
         // The directory is locked; the ledger has a lock of its own, and comes before anything that is made once.
         ledger_is_there(data)?;
-        let ledger: Arc<dyn Ledger> =
+        let reserve = Arc::new(Reserve::open(data.path()));
+        let inner: Arc<dyn Ledger> =
             Arc::new(RedbLedger::open(data.at("ledger.redb"), LedgerOptions::default()).map_err(stored)?);
+        let ledger = Arc::new(ReservedLedger { inner, reserve: Arc::clone(&reserve) });
         let master = MasterKey::load_or_create(&data.at("vault.key")).map_err(|error| vault(&error))?;
         let keys = FileKeyStore::open_or_create(&data.at("keys"), Unlock::Key(master))
             .await
             .map_err(|error| vault(&error))?;
-        Ok(Self { ledger, keys })
+        Ok(Self { ledger, reserve, keys })
     }
 
     /// A 32-byte secret of the key store, drawn the first time.

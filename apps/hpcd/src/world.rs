@@ -29,8 +29,10 @@ use crate::owner::owner_of;
 use crate::policies::keeper::{Keeper, Start};
 use crate::policies::kept::Kept;
 use crate::policies::{Loaded, Source};
+use crate::problems::in_short;
 use crate::provider_calls::ProviderCalls;
 use crate::providers::{self, Around};
+use crate::reserve::Reserve;
 use crate::stores::Stores;
 
 /// Seed of a world that names none.
@@ -87,6 +89,7 @@ pub struct World {
     pub catalog: Vec<(ProviderId, CatalogReport)>,
     /// The data directory. Last, so that a temporary one is deleted when all else is closed.
     pub data: DataDir,
+    reserve: Arc<Reserve>,
     environment: Arc<HostEnvironment>,
     telemetry_addr: OnceLock<String>,
     trouble: Mutex<Option<String>>,
@@ -198,6 +201,7 @@ impl World {
             identity,
             policies,
             data,
+            reserve: stores.reserve,
             environment,
             telemetry_addr: OnceLock::new(),
             trouble: Mutex::default(),
@@ -227,14 +231,33 @@ impl World {
     /// # Errors
     /// A ledger failure.
     pub async fn reconcile(&self) -> Result<Reconciled, HpcError> {
+        self.keep_room().await;
         let report = self.broker.reconcile().await;
         let trouble = match &report {
             Ok(report) if report.problems.is_empty() => None,
-            Ok(report) => Some(report.problems.join("; ")),
+            Ok(report) => Some(in_short(&report.problems)),
             Err(error) => Some(error.to_string()),
         };
+        let trouble = trouble.or_else(|| self.room().err().map(|full| full.to_string()));
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         report
+    }
+
+    /// Whether there is room on the disk for more than ending what there is.
+    ///
+    /// # Errors
+    /// `HPC-DAT-0005` while there is not.
+    pub fn room(&self) -> Result<(), HpcError> {
+        self.reserve.ask()
+    }
+
+    /// Takes the room for ending leases again, if there is enough of it.
+    async fn keep_room(&self) {
+        if !self.reserve.is_held() {
+            let reserve = Arc::clone(&self.reserve);
+            // A panic there is a bug that costs the room alone.
+            drop(tokio::task::spawn_blocking(move || reserve.take()).await);
+        }
     }
 
     /// What the last round of reconciling could not do.

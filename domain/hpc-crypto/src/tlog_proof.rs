@@ -120,6 +120,18 @@ impl ProofText {
         self.extra.as_deref()
     }
 
+    /// The same with this extra data. Nothing vouches for it: put there what the proof shows to be true or false, as the
+    /// hash of the leaf.
+    ///
+    /// # Errors
+    /// [`CryptoError::InvalidProofText`] for more than [`EXTRA_BYTES_MAX`].
+    pub fn with_extra(self, extra: Vec<u8>) -> Result<Self, CryptoError> {
+        if extra.len() > EXTRA_BYTES_MAX {
+            return Err(CryptoError::InvalidProofText { reason: "more than 64 KiB of extra data" });
+        }
+        Ok(Self { extra: Some(extra), ..self })
+    }
+
     /// The index that the proof is for.
     pub const fn leaf_index(&self) -> u64 {
         self.leaf_index

@@ -156,6 +156,10 @@ id!(
     QuotaFamily, "quota family", ""
 );
 id!(
+    /// Capacity that was set aside, in the provider's own words, for example `cr-0a1b2c3d` or the name of a reservation.
+    ReservationId, "reservation id", ""
+);
+id!(
     /// A team that owns a budget.
     TeamId, "team", ""
 );

@@ -30,6 +30,7 @@ mod plan;
 mod pool;
 mod quantity;
 mod request;
+mod reservation;
 mod stock;
 
 pub use accelerator::{AcceleratorModel, GpuVendor, ModelError};
@@ -44,7 +45,7 @@ pub use catalog::{Catalog, OFFERS_MAX};
 pub use document::{GpuDocument, RequestDocument, parse_duration_s};
 pub use ids::{
     ApprovalId, DecisionId, ID_BYTES_MAX, IdError, InstanceType, IntentId, LeaseId, PlanId, ProviderId,
-    QuotaFamily, Region, RequestId, TeamId, ZoneId,
+    QuotaFamily, Region, RequestId, ReservationId, TeamId, ZoneId,
 };
 pub use money::{Currency, Money, MoneyError, NANOS_PER_UNIT, PerGpuHour, PerInstanceHour, SECONDS_PER_HOUR};
 pub use offer::{Accelerators, Offer, OfferKey, OfferKind, QuotaCost, StockHint};
@@ -62,6 +63,7 @@ pub use request::{
     HEDGE_S_MIN, LABELS_MAX, RequestError, RequestPriority, ResourceRequest, ResourceRequestBuilder,
     ResourceSpec, TEXT_BYTES_MAX,
 };
+pub use reservation::Reservation;
 pub use stock::{
     Remembered, STOCK_OUTS_MAX, StockMemory, StockOut, StockPlace, StockPolicy, StockReason, StockScope,
 };

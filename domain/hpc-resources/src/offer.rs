@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::accelerator::AcceleratorModel;
-use crate::ids::{InstanceType, ProviderId, QuotaFamily, Region, ZoneId};
+use crate::ids::{InstanceType, ProviderId, QuotaFamily, Region, ReservationId, ZoneId};
 use crate::money::{PerGpuHour, PerInstanceHour};
 use crate::quantity::{Bytes, MilliCpu};
+use crate::reservation::Reservation;
 
 /// How capacity is bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -16,13 +17,21 @@ pub enum OfferKind {
     Spot,
     /// Full price, kept until released.
     OnDemand,
-    /// Paid for already, for a fixed time.
+    /// In capacity that was set aside before, which is paid for whether or not it is used.
     Reserved,
     /// A machine of one's own.
     Owned,
+    /// In a block of capacity that was bought for a fixed time, and ends with it.
+    Block,
+    /// Started when the provider has room for it, for a limited time, and not taken back before.
+    Flex,
 }
 
 impl OfferKind {
+    /// Every way of buying.
+    pub const ALL: [Self; 6] =
+        [Self::Spot, Self::OnDemand, Self::Reserved, Self::Owned, Self::Block, Self::Flex];
+
     /// The name used in documents and policies.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -31,6 +40,8 @@ impl OfferKind {
             Self::OnDemand => "on-demand",
             Self::Reserved => "reserved",
             Self::Owned => "owned",
+            Self::Block => "block",
+            Self::Flex => "flex",
         }
     }
 }
@@ -86,7 +97,8 @@ pub struct Offer {
     pub cpu: MilliCpu,
     /// Memory of one instance.
     pub memory: Bytes,
-    /// Price of one instance for an hour; `None` when it is not known, which is never the same as free.
+    /// Price of one instance for an hour; `None` when it is not known, which is never the same as free. Zero is believed
+    /// only of what is paid for already, see [`Offer::rate`].
     pub price: Option<PerInstanceHour>,
     /// When the price was true.
     pub as_of: Timestamp,
@@ -102,6 +114,12 @@ pub struct Offer {
     pub reclaim_bp_per_hour: u32,
     /// Whether this comes from a simulated provider.
     pub simulated: bool,
+    /// The capacity that was set aside for it; `None` for what anyone can have. Absent in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<Box<Reservation>>,
+    /// Longest that an instance may run, in seconds; `None` for as long as anyone wants. Absent in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_max_s: Option<u64>,
 }
 
 /// What identifies an offer among all offers.
@@ -117,12 +135,19 @@ pub struct OfferKey {
     pub instance_type: InstanceType,
     /// How it is bought.
     pub kind: OfferKind,
+    /// In which capacity that was set aside. Absent in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<ReservationId>,
 }
 
 impl std::fmt::Display for OfferKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { provider, region, zone, instance_type, kind } = self;
-        write!(f, "{provider}/{region}/{zone}/{instance_type}/{}", kind.as_str())
+        let Self { provider, region, zone, instance_type, kind, reservation } = self;
+        write!(f, "{provider}/{region}/{zone}/{instance_type}/{}", kind.as_str())?;
+        match reservation {
+            Some(reservation) => write!(f, "/{reservation}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -136,6 +161,7 @@ impl Offer {
             zone: self.zone.clone(),
             instance_type: self.instance_type.clone(),
             kind: self.kind,
+            reservation: self.reservation.as_ref().map(|reservation| reservation.id.clone()),
         }
     }
 

@@ -41,7 +41,7 @@ pub enum Exclusion {
         /// The limit.
         limit: Money,
     },
-    /// Its price is unknown, which is never taken for free.
+    /// Its price is unknown, which is never taken for free; or it is a zero of something that is not paid for already.
     PriceUnknown,
     /// It costs more in all than the request or the team's budget allows.
     Budget {
@@ -76,6 +76,22 @@ pub enum Exclusion {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seen: Option<Box<StockOut>>,
     },
+    /// The reservation has no room for all of it.
+    ReservationFull {
+        /// Instances needed.
+        need: u32,
+        /// Instances it has room for.
+        left: u32,
+    },
+    /// The capacity is not there for the whole time.
+    Window {
+        /// When it begins, if it has not begun.
+        opens_at: Option<Timestamp>,
+        /// When it ends, if that is too early.
+        ends_at: Option<Timestamp>,
+        /// Until when it is needed.
+        need_until: Timestamp,
+    },
     /// The request names other regions.
     Region,
     /// The request names other providers.
@@ -108,6 +124,8 @@ impl Exclusion {
             Self::Budgets { .. } => "budgets",
             Self::Quota { .. } => "quota",
             Self::Stock { .. } => "stock",
+            Self::ReservationFull { .. } => "reservation-full",
+            Self::Window { .. } => "window",
             Self::Region => "region",
             Self::Provider => "provider",
             Self::Kind => "kind",
@@ -136,6 +154,12 @@ impl Exclusion {
             }
             Self::Quota { family, need, .. } => format!("a quota for {family} with {need} free"),
             Self::Stock { until, .. } => format!("ask again after {until}"),
+            Self::ReservationFull { left, .. } => {
+                format!("ask for what fits into {left} instances, or wait until some are given back")
+            }
+            Self::Window { opens_at: Some(at), ends_at: None, .. } => format!("ask again after {at}"),
+            Self::Window { ends_at: Some(at), .. } => format!("a shorter duration, over by {at}"),
+            Self::Window { .. } => "a shorter duration".to_owned(),
             Self::Region => "add its region to `regions`, or leave `regions` out".to_owned(),
             Self::Provider => "add it to `providers`, or leave `providers` out".to_owned(),
             Self::Kind => "add its kind to `kinds`, or leave `kinds` out".to_owned(),
@@ -350,8 +374,12 @@ struct Candidate<'a> {
 /// Walks the candidates from the best score down and asks for facts until enough are found. Only as much is sorted,
 /// and only as many facts are asked for, as the walk needs.
 fn choose(input: &PlanInput<'_>, candidates: &mut [Candidate<'_>], tally: &mut Tally) -> Vec<Attempt> {
+    // Of what is paid for, what ends first comes first: it is lost when nobody uses it.
+    let end =
+        |offer: &Offer| offer.reservation.as_ref().and_then(|have| have.ends_at).unwrap_or(Timestamp::MAX);
     let by_score = |a: &Candidate<'_>, b: &Candidate<'_>| {
-        a.score.cmp(&b.score).then_with(|| a.offer.key().cmp(&b.offer.key()))
+        let by_end = || end(a.offer).cmp(&end(b.offer));
+        a.score.cmp(&b.score).then_with(by_end).then_with(|| a.offer.key().cmp(&b.offer.key()))
     };
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut rest = candidates;
@@ -437,7 +465,10 @@ fn consider<'a>(
     if !request.kinds().is_empty() && !request.kinds().contains(&offer.kind) {
         return Ok(Err(Exclusion::Kind));
     }
-    let Some(price) = offer.price else { return Ok(Err(Exclusion::PriceUnknown)) };
+    if let Err(why) = offer.check_reservation(instances, input.now, request.duration_s()) {
+        return Ok(Err(why));
+    }
+    let Some(price) = offer.rate() else { return Ok(Err(Exclusion::PriceUnknown)) };
     let hourly = price.0.checked_mul(u64::from(instances))?;
     if let Some(limit) = request.max_hourly().filter(|limit| hourly.exceeds(*limit)) {
         return Ok(Err(Exclusion::Price { hourly, limit }));

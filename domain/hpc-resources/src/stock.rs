@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{InstanceType, ProviderId, Region, ZoneId};
+use crate::ids::{InstanceType, ProviderId, Region, ReservationId, ZoneId};
 use crate::offer::{OfferKey, OfferKind};
 
 /// Most places that are remembered; beyond it the one that would be forgotten first is.
@@ -90,6 +90,10 @@ pub struct StockPlace {
     pub region: Option<Region>,
     /// Where, exactly; `None` for the whole region.
     pub zone: Option<ZoneId>,
+    /// In which reservation; `None` for what anyone can have. One that is full says nothing of another. Absent in older
+    /// records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<ReservationId>,
 }
 
 impl StockPlace {
@@ -102,6 +106,7 @@ impl StockPlace {
             kind: offer.kind,
             region: (scope != StockScope::Account).then(|| offer.region.clone()),
             zone: (scope == StockScope::Zone).then(|| offer.zone.clone()),
+            reservation: offer.reservation.clone(),
         }
     }
 
@@ -120,7 +125,11 @@ impl std::fmt::Display for StockPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let region = self.region.as_ref().map_or("*", Region::as_str);
         let zone = self.zone.as_ref().map_or("*", ZoneId::as_str);
-        write!(f, "{}/{region}/{zone}/{}/{}", self.provider, self.instance_type, self.kind.as_str())
+        write!(f, "{}/{region}/{zone}/{}/{}", self.provider, self.instance_type, self.kind.as_str())?;
+        match &self.reservation {
+            Some(reservation) => write!(f, "/{reservation}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -153,6 +162,7 @@ pub struct StockOut {
 /// #     zone: ZoneId::parse("use1-az1")?,
 /// #     instance_type: InstanceType::parse("p5.48xlarge")?,
 /// #     kind: OfferKind::Spot,
+/// #     reservation: None,
 /// # };
 /// let now: jiff::Timestamp = "2026-11-20T12:00:00Z".parse()?;
 /// let mut memory = StockMemory::new(StockPolicy::default());

@@ -47,5 +47,6 @@ pub use port::MockCapacityProvider;
 pub use port::{Billing, CapacityProvider};
 pub use state::{
     BillLine, Description, InstancePhase, InstanceState, Interruption, InterruptionKind, InterruptionPage,
-    Observe, OwnedPage, QuotaStatus, Quote, QuoteRequest, Released, SpotPrice, SpotPrices, Supports,
+    Observe, Offered, OwnedPage, PriceSource, QuotaStatus, Quote, QuoteRequest, Released, SpotPrice,
+    SpotPrices, Supports,
 };

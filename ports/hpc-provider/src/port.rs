@@ -6,8 +6,8 @@ use hpc_resources::ProviderId;
 use crate::error::{ProviderError, Result};
 use crate::intent::{InstanceHandle, ProvisionResult, ProvisionSpec};
 use crate::state::{
-    BillLine, Description, InstanceState, InterruptionPage, Observe, OwnedPage, QuotaStatus, Quote,
-    QuoteRequest, Released, SpotPrices, Supports,
+    BillLine, Description, InstanceState, InterruptionPage, Observe, Offered, OwnedPage, PriceSource,
+    QuotaStatus, Quote, QuoteRequest, Released, SpotPrices, Supports,
 };
 
 /// Anything that rents out machines: a cloud, a rack, a simulator.
@@ -19,7 +19,8 @@ use crate::state::{
 /// # Contract
 /// 1. A method that `describe` does not list answers `Unsupported` with certainty `NotDone`.
 /// 2. A quote has no side effect: quoting twice at one instant gives the same offers.
-/// 3. An offer's price is per instance; an unknown price is `None`, never zero.
+/// 3. An offer's price is per instance; an unknown price is `None`, never zero. Zero is what is paid for already: the offer
+///    names the reservation.
 /// 4. Provisioning twice with one token gives the same handles, and one set of instances.
 /// 5. The second answer says that it is a replay.
 /// 6. One token with other parameters is a `Conflict`, and nothing is created.
@@ -34,6 +35,9 @@ use crate::state::{
 /// 15. `list_owned` shows only instances with the owner's tag, page by page, each once.
 /// 16. `interruptions` resumes from its cursor: nothing is lost between two calls.
 /// 17. A lost answer has certainty `Unknown`, and the same token then finds what was created.
+/// 18. What `offers` answers was a quote for this request, not later than now, and says when the provider was asked for it.
+/// 19. A create with the offer of a reservation takes from that reservation, and nothing outside of it: the offer then says
+///     how many are left, one that is too small is `Capacity` with certainty `NotDone`, and a release gives back.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait CapacityProvider: Send + Sync {
@@ -42,6 +46,16 @@ pub trait CapacityProvider: Send + Sync {
     /// # Errors
     /// [`ProviderError`] of any kind; certainty is always `NotDone`.
     async fn get_quote(&self, request: &QuoteRequest) -> Result<Quote>;
+
+    /// What was offered for the request, now or a while ago: for people who look around, and never where money is decided.
+    /// A wrapper that keeps answers gives older ones here, and only here; by default it is a quote of now.
+    ///
+    /// # Errors
+    /// As [`CapacityProvider::get_quote`].
+    async fn offers(&self, request: &QuoteRequest) -> Result<Offered> {
+        let quote = self.get_quote(request).await?;
+        Ok(Offered { quote, asked_at: request.now, trouble: None })
+    }
 
     /// Creates what the intent says: all instances or none. Safe to repeat with the same intent.
     ///
@@ -64,6 +78,11 @@ pub trait CapacityProvider: Send + Sync {
             clock_skew_ms: 0,
             simulated: false,
         }
+    }
+
+    /// The lists of prices that it was given. None where the provider itself tells all of its prices.
+    fn price_sources(&self) -> Vec<PriceSource> {
+        Vec::new()
     }
 
     /// The state of instances, by handle or by tag. Unknown handles are left out.
@@ -123,6 +142,9 @@ impl<P: CapacityProvider + ?Sized> CapacityProvider for std::sync::Arc<P> {
     async fn get_quote(&self, request: &QuoteRequest) -> Result<Quote> {
         (**self).get_quote(request).await
     }
+    async fn offers(&self, request: &QuoteRequest) -> Result<Offered> {
+        (**self).offers(request).await
+    }
     async fn provision(&self, spec: &ProvisionSpec) -> Result<ProvisionResult> {
         (**self).provision(spec).await
     }
@@ -131,6 +153,9 @@ impl<P: CapacityProvider + ?Sized> CapacityProvider for std::sync::Arc<P> {
     }
     fn describe(&self) -> Description {
         (**self).describe()
+    }
+    fn price_sources(&self) -> Vec<PriceSource> {
+        (**self).price_sources()
     }
     async fn observe(&self, what: &Observe) -> Result<Vec<InstanceState>> {
         (**self).observe(what).await

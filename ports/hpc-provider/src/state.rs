@@ -9,6 +9,7 @@ use hpc_resources::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::error::ProviderError;
 use crate::intent::InstanceHandle;
 
 /// What a provider can do. The broker plans around it; the conformance suite reads it.
@@ -97,6 +98,36 @@ pub struct Quote {
     pub offers: Vec<Offer>,
     /// Whether the list was cut.
     pub truncated: bool,
+}
+
+/// What a provider offered, which may be a while ago: to look at, never to decide about money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// The answer, as it was given then.
+    pub quote: Quote,
+    /// When the provider was asked for it. What happened since is not in it.
+    pub asked_at: Timestamp,
+    /// Why there is nothing newer, when the provider was asked since and failed.
+    pub trouble: Option<ProviderError>,
+}
+
+/// A list of prices that a provider was given, because it is not the one who tells them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceSource {
+    /// What it is, for people: the name of a file.
+    pub name: String,
+    /// Content hash of the prices, in hex: the same prices, the same hash.
+    pub hash: String,
+    /// When they were true.
+    pub as_of: Timestamp,
+    /// From when on they are not believed: nothing is bought at them. `None` if they always are.
+    pub unknown_from: Option<Timestamp>,
+    /// How many machines in how many places it prices.
+    pub priced: u64,
+    /// How many of its rows were refused.
+    pub refused: u64,
+    /// Why a newer edition of it is not used.
+    pub trouble: Option<String>,
 }
 
 /// Where an instance is in its life.

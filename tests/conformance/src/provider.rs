@@ -57,6 +57,11 @@ pub trait Rig: Send + Sync {
     /// Something that the provider certainly offers, with stock, a price, and interruptions if it has any.
     fn request(&self) -> ResourceRequest;
 
+    /// Something that is offered in a reservation with room for at least one and at most fifteen; `None` when nothing is.
+    fn reserved(&self) -> Option<ResourceRequest> {
+        None
+    }
+
     /// How many instances of it may be created in one case, at least 3; more than one page of `list_owned` is best.
     fn instances_max(&self) -> u32;
 
@@ -201,7 +206,8 @@ pub async fn quoting_twice_gives_the_same_offers(rig: impl Rig + 'static) {
     assert!(case.owned("suite").await.is_empty(), "a quote created something");
 }
 
-/// 3. An offer's price is per instance; an unknown price is `None`, never zero.
+/// 3. An offer's price is per instance; an unknown price is `None`, never zero. Zero is what is paid for already: the offer
+///    names the reservation.
 pub async fn prices_are_per_instance_and_never_zero(rig: impl Rig + 'static) {
     let case = Case::new(rig);
     let description = case.provider.describe();
@@ -212,7 +218,8 @@ pub async fn prices_are_per_instance_and_never_zero(rig: impl Rig + 'static) {
         let skew = SignedDuration::from_millis(i64::try_from(description.clock_skew_ms).unwrap());
         assert!(offer.as_of <= case.rig.now().saturating_add(skew).unwrap(), "a price of the future");
         if let Some(price) = offer.price {
-            assert!(price.0.nanos() > 0, "{}: zero is not a price", offer.key());
+            assert!(price.0.nanos() > 0 || offer.is_paid(), "{}: zero is not a price", offer.key());
+            assert_eq!(offer.rate(), offer.price, "{}: not to be believed", offer.key());
             if let (Some(per_gpu), Some(have)) = (offer.per_gpu(), offer.accelerators) {
                 let all = per_gpu.0.checked_mul(u64::from(have.count)).unwrap();
                 assert!(all.nanos() >= price.0.nanos(), "{}: the price is of one device", offer.key());
@@ -463,6 +470,71 @@ pub async fn a_lost_answer_is_unknown_and_found_again(rig: impl Rig + 'static) {
     }
 }
 
+/// 18. What `offers` answers was a quote for this request, not later than now, and says when the provider was asked for it.
+pub async fn offers_say_when_they_were_asked_for(rig: impl Rig + 'static) {
+    let case = Case::new(rig);
+    let mut quotes = Vec::new();
+    for _ in 0..3 {
+        let request = QuoteRequest { request: case.rig.request(), now: case.rig.now() };
+        let quote = case.provider.get_quote(&request).await.expect("quote");
+        quotes.push((request.now, quote));
+        // Asked right after a quote, in between, and long after.
+        let offered = case.provider.offers(&request).await.expect("offers");
+        assert!(offered.asked_at <= request.now, "an answer of the future");
+        assert_eq!(offered.trouble, None);
+        let then = quotes.iter().find(|(asked_at, _)| *asked_at == offered.asked_at);
+        assert_eq!(
+            then.map(|(_, quote)| &quote.offers),
+            Some(&offered.quote.offers),
+            "nobody ever quoted that"
+        );
+        case.rig.pass(LONG).await;
+    }
+    let late = QuoteRequest { request: case.rig.request(), now: case.rig.now() };
+    let offered = case.provider.offers(&late).await.expect("offers");
+    assert!(offered.asked_at <= late.now && offered.quote.provider == case.provider.describe().provider);
+}
+
+/// 19. A create with the offer of a reservation takes from that reservation, and nothing outside of it: the offer then says
+///     how many are left, one that is too small is `Capacity` with certainty `NotDone`, and a release gives back.
+pub async fn a_reservation_is_counted_and_never_left(rig: impl Rig + 'static) {
+    let case = Case::new(rig);
+    let Some(request) = case.rig.reserved() else {
+        println!("skipped: this rig has no reservation");
+        return;
+    };
+    let offers = async || {
+        let request = QuoteRequest { request: request.clone(), now: case.rig.now() };
+        case.provider.get_quote(&request).await.expect("quote").offers
+    };
+    let mut all = offers().await;
+    all.retain(|offer| offer.is_paid());
+    let offer = all.into_iter().next().expect("an offer that is paid for");
+    assert_eq!(offer.price.map(|price| price.0.nanos()), Some(0), "{}: it costs nothing more", offer.key());
+    let left_now = async || {
+        let key = offer.key();
+        let again = offers().await.into_iter().find(|have| have.key() == key);
+        again.and_then(|offer| offer.reservation).map_or(0, |reservation| reservation.left)
+    };
+    let left = left_now().await;
+    assert!((1..=15).contains(&left), "{left} left");
+    let spec = case.spec(&offer, 191, 1);
+    let made = case.provider.provision(&spec).await.expect("there is room for one");
+    assert_eq!(case.by_intent(&spec).await.len(), 1);
+    assert_eq!(left_now().await, left - 1);
+    let again = case.provider.provision(&spec).await.expect("the same token");
+    assert_eq!((ids(&again.handles), again.replayed), (ids(&made.handles), true));
+    let too_many = case.spec(&offer, 192, left);
+    let error = case.provider.provision(&too_many).await.expect_err("more than is left");
+    refused(&error, ErrorKind::Capacity);
+    assert_eq!(case.by_intent(&too_many).await, [], "outside of the reservation");
+    for handle in &made.handles {
+        case.provider.release(handle).await.expect("release");
+    }
+    case.rig.pass(LONG).await;
+    assert_eq!(left_now().await, left, "given back");
+}
+
 /// Every case of the port, each as one test on a rig made by the expression, a future of `Option<impl Rig>`.
 ///
 /// `None` skips the case; say why on the standard error output before.
@@ -487,6 +559,8 @@ macro_rules! capacity_provider {
             the_list_is_the_owners_and_each_once
             interruptions_resume_from_the_cursor
             a_lost_answer_is_unknown_and_found_again
+            offers_say_when_they_were_asked_for
+            a_reservation_is_counted_and_never_left
         );
     };
     (@cases $make:expr; $($case:ident)+) => {

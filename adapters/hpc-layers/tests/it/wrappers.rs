@@ -124,6 +124,8 @@ pub(crate) fn spec() -> ProvisionSpec {
         start_delay_s: 0,
         reclaim_bp_per_hour: 0,
         simulated: true,
+        reservation: None,
+        run_max_s: None,
     };
     ProvisionSpec {
         token: Token::derive(&intent, 1, &offer.provider, &offer.region, &offer.zone),

@@ -109,6 +109,8 @@ impl AwsProvider {
             start_delay_s: self.config.start_delay_s,
             reclaim_bp_per_hour: if spot { self.config.spot_reclaim_bp_per_hour } else { 0 },
             simulated: false,
+            reservation: None,
+            run_max_s: None,
         }
     }
 

@@ -23,7 +23,8 @@ pub(super) struct Looked {
 }
 
 impl Broker {
-    /// Checks an offer again right before it is bought: stock memory, policy, and the price when the quote is old.
+    /// Checks an offer again right before it is bought: stock memory, the end of its capacity, policy,
+    /// and the price when the quote is old.
     pub(super) async fn check_offer_again(
         &self,
         gate: &Gate<'_>,
@@ -47,6 +48,11 @@ impl Broker {
         }
         if walk.blocked_providers.contains(&offer.provider) {
             return Err("the provider just refused our credential".to_owned());
+        }
+        // A plan lives for a while: as much less than the whole time as that is still what was planned.
+        let missing_s = offer.falls_short_s(now, plan.plan.duration_s);
+        if missing_s > u64::from(self.settings.plan_valid_s) {
+            return Err(format!("its capacity now ends {missing_s} s too early"));
         }
         let description = self.provider(&offer.provider).map_err(|error| error.to_string())?.describe();
         let missing = description.supports.missing_to_create();
@@ -94,7 +100,7 @@ impl Broker {
             let port = self.provider(provider).map_err(|error| error.to_string())?;
             let ask = QuoteRequest { request: plan.request.clone(), now: self.environment.now() };
             let quote = port.get_quote(&ask).await.map_err(|error| format!("no fresh price: {error}"))?;
-            let prices = quote.offers.into_iter().map(|offer| (offer.key(), offer.price)).collect();
+            let prices = quote.offers.into_iter().map(|offer| (offer.key(), offer.rate())).collect();
             walk.prices.insert(provider.clone(), prices);
         }
         match walk.prices.get(provider).and_then(|prices| prices.get(offer)) {

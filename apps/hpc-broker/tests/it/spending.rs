@@ -67,7 +67,7 @@ fn code(error: &HpcError) -> &str {
 async fn refused_action(world: &World, subject: &str) -> String {
     let search = Search { subject: Some(subject.to_owned()), ..Search::default() };
     let hits = world.audit.search(&search).await.unwrap().hits;
-    let denied = hits.into_iter().filter(|hit| hit.entry.action == "policy.denied").next_back().unwrap();
+    let denied = hits.into_iter().rfind(|hit| hit.entry.action == "policy.denied").unwrap();
     denied.entry.data["action"].as_str().unwrap().to_owned()
 }
 

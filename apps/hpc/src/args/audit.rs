@@ -30,8 +30,9 @@ pub(crate) enum Audit {
         before_help = "Examples:\n  hpc audit checkpoint\n  hpc audit checkpoint --policy witnesses.policy -o json"
     )]
     Checkpoint(CheckpointArgs),
-    /// Check a bundle, or the folder of a log, without a daemon or a network
-    #[command(before_help = "Examples:\n  hpc audit verify proof.json\n  hpc audit verify hpc-dev/audit\n  \
+    /// Check a bundle, a receipt, or the folder of a log, without a daemon or a network
+    #[command(before_help = "Examples:\n  hpc audit verify hpc-dev/audit\n  \
+        hpc audit verify receipts/41.tlog-proof\n  \
         hpc audit verify proof.json --key hpcd-dev.audit+... --policy witnesses.policy")]
     Verify(VerifyArgs),
     /// Check every byte of the folder of a log, and say how far the check is
@@ -42,7 +43,7 @@ pub(crate) enum Audit {
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct VerifyArgs {
-    /// A bundle, or the folder of a log
+    /// A bundle, a receipt, or the folder of a log
     pub(crate) path: PathBuf,
     /// The log's public key, got over a channel you trust
     #[arg(long, value_name = "VKEY")]
@@ -56,6 +57,9 @@ pub(crate) struct VerifyArgs {
     /// Do not hold it against the checkpoint that was seen last, and remember nothing: for an old copy
     #[arg(long)]
     pub(crate) no_remember: bool,
+    /// Which entry a receipt is of, if it does not say so itself: the leaf as `hpc audit show` has it
+    #[arg(long, value_name = "HASH")]
+    pub(crate) leaf_hash: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Args)]

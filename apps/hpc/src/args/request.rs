@@ -75,7 +75,7 @@ pub(crate) struct RequestArgs {
     #[arg(long)]
     pub(crate) on_demand: bool,
     /// Accept this way of buying; several may be given, none means any
-    #[arg(long, value_name = "KIND", value_parser = ["spot", "on-demand", "reserved", "owned"])]
+    #[arg(long, value_name = "KIND", value_parser = ["spot", "on-demand", "reserved", "owned", "block", "flex"])]
     pub(crate) kind: Vec<String>,
     /// How long: 2h, 90m, 3d [default: 1h]
     #[arg(long = "for", value_name = "TIME")]

@@ -12,6 +12,7 @@ use hpc_error::{HpcError, codes};
 use serde_json::{Value, json};
 
 use super::audit_checkpoint::{add_verdict, judge, policy};
+use super::audit_receipt;
 use crate::args::VerifyArgs;
 use crate::context;
 use crate::output::Screen;
@@ -19,7 +20,7 @@ use crate::remembered::{Memory, Standing};
 use crate::render::audit::{KeyTrust, bundle, folder};
 use crate::session::Surroundings;
 
-/// Checks a bundle or a folder.
+/// Checks a bundle, a receipt or a folder.
 pub(super) fn verify(
     args: &VerifyArgs,
     around: &Surroundings,
@@ -28,7 +29,7 @@ pub(super) fn verify(
     if std::fs::metadata(&args.path).map_err(unreadable(&args.path))?.is_dir() {
         check_folder(args, around, screen, false)
     } else {
-        check_bundle(args, around, screen)
+        check_file(args, around, screen)
     }
 }
 
@@ -45,12 +46,19 @@ pub(super) fn fsck(
     check_folder(args, around, screen, true)
 }
 
-fn check_bundle(args: &VerifyArgs, around: &Surroundings, screen: &mut Screen<'_>) -> Result<u8, HpcError> {
-    let given = args.key.as_deref().map(verifier_key).transpose()?;
-    let policy = args.policy.as_deref().map(policy).transpose()?;
+fn check_file(args: &VerifyArgs, around: &Surroundings, screen: &mut Screen<'_>) -> Result<u8, HpcError> {
     let file = File::open(&args.path).map_err(unreadable(&args.path))?;
     let mut bytes = Vec::new();
     file.take(BUNDLE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable(&args.path))?;
+    if audit_receipt::is_receipt(&bytes) {
+        return audit_receipt::check(args, &bytes, around, screen);
+    }
+    if args.leaf_hash.is_some() {
+        let message = format!("`{}` is no receipt; --leaf-hash is for one", args.path.display());
+        return Err(HpcError::coded(&codes::USG_UNKNOWN_VALUE, message));
+    }
+    let given = args.key.as_deref().map(verifier_key).transpose()?;
+    let policy = args.policy.as_deref().map(policy).transpose()?;
     let shown = args.path.display().to_string();
     let verified = Bundle::from_json(&bytes)
         .and_then(|bundle| verify_bundle(&bundle, given.as_ref()))
@@ -155,12 +163,12 @@ fn checkpoint_in(path: &Path, key: &VerifierKey, report: &DirReport) -> Result<S
 }
 
 /// Where checkpoints are remembered, unless that is not wanted or there is no home.
-fn memory(args: &VerifyArgs, around: &Surroundings) -> Option<Memory> {
+pub(super) fn memory(args: &VerifyArgs, around: &Surroundings) -> Option<Memory> {
     if args.no_remember { None } else { around.home().ok().map(|home| Memory::new(home)) }
 }
 
 /// The checkpoint of `--since`, which the same log signed.
-fn since(args: &VerifyArgs, key: &VerifierKey) -> Result<Option<Remembered>, HpcError> {
+pub(super) fn since(args: &VerifyArgs, key: &VerifierKey) -> Result<Option<Remembered>, HpcError> {
     let Some(path) = &args.since else { return Ok(None) };
     let file = File::open(path).map_err(unreadable(path))?;
     let mut bytes = Vec::new();
@@ -172,7 +180,7 @@ fn since(args: &VerifyArgs, key: &VerifierKey) -> Result<Option<Remembered>, Hpc
     Ok(Some(Remembered::from(&signed)))
 }
 
-fn add_standing(value: &mut Value, standing: Option<&Standing>) {
+pub(super) fn add_standing(value: &mut Value, standing: Option<&Standing>) {
     if let (Some(standing), Some(fields)) = (standing, value.as_object_mut()) {
         fields.insert("standing".to_owned(), standing.word().into());
     }

@@ -4,6 +4,7 @@ mod approval;
 mod audit;
 mod audit_checkpoint;
 mod audit_export;
+mod audit_receipt;
 mod audit_verify;
 mod budget;
 mod catalog;
@@ -41,6 +42,7 @@ use crate::output::{Io, Screen};
 use crate::session::{Session, Surroundings, read};
 
 pub(crate) use audit_checkpoint::Witnessing;
+pub(crate) use audit_receipt::CheckedReceipt;
 pub(crate) use policy_replay::Replayed;
 
 /// Exit code of a command line that cannot be understood.

@@ -8,6 +8,7 @@ use hpc_audit::{Hash, VerifierKey, verify_receipt};
 use hpc_error::{HpcError, codes};
 use hpc_types::control::v1;
 
+use super::audit_receipt::with_leaf;
 use crate::args::Global;
 use crate::output::{Screen, WARN, paint};
 use crate::session::Session;
@@ -81,6 +82,11 @@ fn keep(receipt: &v1::Receipt, folder: &Path, screen: &mut Screen<'_>) -> Result
         );
         return Err(HpcError::coded(&codes::AUD_UNKNOWN_ENTRY, message));
     }
+    let leaf_hash = Hash::from_slice(&receipt.leaf_hash).map_err(|error| {
+        let message = format!("audit entry {} is recorded, but not to be kept: {error}", receipt.index);
+        HpcError::coded(&codes::AUD_VERIFICATION_FAILED, message)
+    })?;
+    let text = with_leaf(&receipt.proof, &leaf_hash)?;
     let path = folder.join(format!("{}.tlog-proof", receipt.index));
     let failed = |error: std::io::Error| {
         let message = format!("`{}`: {error}", path.display());
@@ -88,7 +94,7 @@ fn keep(receipt: &v1::Receipt, folder: &Path, screen: &mut Screen<'_>) -> Result
     };
     fs::create_dir_all(folder).map_err(failed)?;
     match OpenOptions::new().write(true).create_new(true).open(&path) {
-        Ok(mut file) => file.write_all(receipt.proof.as_bytes()).map_err(failed)?,
+        Ok(mut file) => file.write_all(text.as_bytes()).map_err(failed)?,
         // Another proof of the same entry is as good, and none is written over.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(failed(error)),

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::command::CheckedReceipt;
 use crate::command::Witnessing;
 use crate::output::{GOOD, WARN, paint};
 use crate::remembered::Standing;
@@ -210,6 +211,26 @@ pub(crate) fn bundle(
         ]);
     }
     let _ = write!(out, "{}", table.render());
+    out
+}
+
+/// A receipt that was checked.
+pub(crate) fn receipt(
+    checked: &CheckedReceipt,
+    standing: Option<&Standing>,
+    verdict: Option<&Verdict>,
+) -> String {
+    let checkpoint = checked.signed.checkpoint();
+    let mut out =
+        format!("{}   entry {} included   checkpoint signature valid\n", paint(GOOD, "ok"), checked.index);
+    let mut table = Table::plain().indent(2);
+    table.row(["log", &text::line(&checkpoint.origin)]);
+    table.row(["tree size", &checkpoint.size.to_string()]);
+    table.row(["leaf", &checked.leaf_hash.to_base64()]);
+    table.row(["key", &checked.key.to_string()]);
+    table.row(["trust", &checked.trust.words()]);
+    standing_rows(&mut table, standing, verdict);
+    out.push_str(&table.render());
     out
 }
 

@@ -98,6 +98,10 @@ pub(crate) fn one(lease: &LeaseRecord, now: Timestamp) -> String {
         let what = format!("{} x {} {}", lease.instances, offer.instance_type, offer.kind.as_str());
         table.row(["where", &format!("{} {} {}", offer.provider, offer.region, offer.zone)]);
         table.row(["what", &what]);
+        if let Some(reservation) = &offer.reservation {
+            let paid = if reservation.paid { ", paid for already, used or not" } else { "" };
+            table.row(["in", &format!("{}{paid}", reservation.id)]);
+        }
     }
     table.row(["who", &format!("{}, team {}", lease.principal, lease.team)]);
     table.row(["from", &format!("{} (request {})", lease.plan, lease.request)]);

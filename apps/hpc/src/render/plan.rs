@@ -159,6 +159,11 @@ pub(crate) fn offers(plan: &Plan, wide: bool, more_by: &str) -> String {
     if more > 0 {
         let _ = writeln!(out, "  {more} more: {more_by}");
     }
+    for (position, attempt) in plan.attempts.iter().take(shown).enumerate() {
+        if let Some(standing) = attempt.standing() {
+            let _ = writeln!(out, "  {}: {}", position + 1, text::line(&standing));
+        }
+    }
     out.push('\n');
     out
 }
@@ -262,6 +267,12 @@ fn detail(why: &Exclusion) -> String {
             out.code,
             text::clock_time(*until)
         ),
+        Exclusion::ReservationFull { need, left } => format!("needs {need} instances, {left} left"),
+        Exclusion::Window { opens_at: Some(at), .. } => format!("begins at {}", text::clock_time(*at)),
+        Exclusion::Window { ends_at: Some(at), need_until, .. } => {
+            format!("ends at {}, needed until {}", text::clock_time(*at), text::clock_time(*need_until))
+        }
+        Exclusion::Window { need_until, .. } => format!("needed until {}", text::clock_time(*need_until)),
         Exclusion::Shape { need } => need.clone(),
         Exclusion::ProviderDown { message } => message.clone(),
         Exclusion::Region | Exclusion::Provider | Exclusion::Kind | Exclusion::Rank => String::new(),

@@ -124,7 +124,7 @@ fn an_export_has_the_columns_of_focus_and_adds_up() {
     assert!(lines[1].starts_with(
         "use1-az1,0.010000001,hpc,,Installation,USD,2026-12-01T00:00:00Z,2026-11-01T00:00:00Z,"
     ));
-    assert!(lines[1].contains("2026-12-01T00:00:00Z,2026-11-30T23:59:50Z,10,Seconds"), "{}", lines[1]);
+    assert!(lines[1].contains("2026-12-01T00:00:00Z,2026-11-30T23:59:50Z,,,,,,,,10,Seconds"), "{}", lines[1]);
     assert!(lines[1].contains("\"{\"\"hpc/simulated\"\":true,"), "{}", lines[1]);
     assert!(lines[1].ends_with(",lse_1/sim-aws/i-1/2026-11,lse_1,true,true"), "{}", lines[1]);
     let again = daemon.hpc(&["cost", "export", "--out", path.to_str().unwrap()]);
@@ -133,7 +133,7 @@ fn an_export_has_the_columns_of_focus_and_adds_up() {
     let rows: Vec<Value> = outcome.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 2);
     for row in &rows {
-        assert_eq!(row.as_object().unwrap().len(), 50);
+        assert_eq!(row.as_object().unwrap().len(), 57);
         assert_eq!(row["BilledCost"], row["EffectiveCost"]);
         // Never null for usage, by the specification.
         for column in [

@@ -58,6 +58,8 @@ pub fn offer(provider: &str, zone: &str, kind: OfferKind, hourly: &str) -> Offer
         start_delay_s: 120,
         reclaim_bp_per_hour: 0,
         simulated: true,
+        reservation: None,
+        run_max_s: None,
     }
 }
 

@@ -5,7 +5,7 @@ use hpc_audit::{PROFILE, verify_receipt};
 use hpc_broker::LeaseState;
 use serde_json::json;
 
-use crate::fake::{Answers, Daemon, Outcome, audit_key};
+use crate::fake::{Answers, Daemon, Outcome, audit_key, hpc};
 use crate::fixtures::{info, lease, plan};
 
 const RELEASE: [&str; 3] = ["lease", "release", "lse_3vx9"];
@@ -81,6 +81,65 @@ fn receipts_are_kept_where_they_are_wanted_and_can_be_checked_there() {
     args.extend(RELEASE);
     wrong(&forged.hpc(&args), "HPC-AUD-0002");
     assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_kept_receipt_is_checked_without_the_daemon() {
+    let daemon = known(released());
+    let folder = tempfile::tempdir().unwrap();
+    let mut args = vec!["--receipts", folder.path().to_str().unwrap()];
+    args.extend(RELEASE);
+    assert_eq!(daemon.hpc(&args).code, 0);
+    let kept = folder.path().join("41.tlog-proof");
+    let path = kept.to_str().unwrap();
+    let verify = |more: &[&str]| daemon.hpc(&[&["audit", "verify", path], more].concat());
+    let good = verify(&[]);
+    assert_eq!(good.code, 0, "{}", good.err);
+    assert!(good.out.contains("entry 41 included") && good.out.contains("that of context"), "{}", good.out);
+    let leaf = PROFILE.leaf(&[41]).to_base64();
+    let json: serde_json::Value = serde_json::from_str(&verify(&["-o", "json"]).out).unwrap();
+    assert_eq!(
+        (&json["kind"], &json["index"], &json["leaf_hash"]),
+        (&json!("receipt"), &json!(41), &json!(leaf))
+    );
+
+    // Elsewhere there is no context: a proof carries no key of its own.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let away = |path: &std::path::Path, more: &[&str]| {
+        hpc(elsewhere.path(), &[&["audit", "verify", path.to_str().unwrap()], more].concat())
+    };
+    let unknown = away(&kept, &[]);
+    assert!(unknown.code != 0 && unknown.err.contains("HPC-AUD-0004"), "{}", unknown.err);
+    let key = audit_key();
+    let given = away(&kept, &["--key", &key]);
+    assert!(given.code == 0 && given.out.contains("the one given with --key"), "{} {}", given.out, given.err);
+    let other = away(&kept, &["--key", &key.replace("test.example", "test.elsewhere")]);
+    assert!(other.code != 0, "{}", other.out);
+
+    // Whatever is changed in it, also which entry it says it is of, and a text that says nothing of that.
+    let text = std::fs::read_to_string(&kept).unwrap();
+    let changed = |text: &str| {
+        let path = folder.path().join("changed");
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let extra = text.lines().nth(1).unwrap();
+    assert!(extra.starts_with("extra "), "{text}");
+    let another = format!("extra {}", PROFILE.leaf(&[40]).to_base64());
+    for bad in
+        [text.replace(extra, &another), text.replace("index 41", "index 40"), text.replace("@v1", "@v2")]
+    {
+        let outcome = away(&changed(&bad), &["--key", &key]);
+        assert!(outcome.code != 0 && outcome.err.contains("HPC-AUD-0002"), "{bad}: {}", outcome.err);
+    }
+    let bare = changed(&text.replace(&format!("{extra}\n"), ""));
+    let outcome = away(&bare, &["--key", &key]);
+    assert!(outcome.code == 2 && outcome.err.contains("--leaf-hash"), "{} {}", outcome.code, outcome.err);
+    assert_eq!(away(&bare, &["--key", &key, "--leaf-hash", &leaf]).code, 0);
+    assert_ne!(away(&bare, &["--key", &key, "--leaf-hash", "41"]).code, 0);
+    assert_eq!(away(&bare, &["--key", &key, "--leaf-hash", &PROFILE.leaf(&[41]).to_string()]).code, 0);
+    let wrong = PROFILE.leaf(&[40]).to_base64();
+    assert!(away(&kept, &["--key", &key, "--leaf-hash", &wrong]).err.contains("HPC-AUD-0002"));
 }
 
 #[test]

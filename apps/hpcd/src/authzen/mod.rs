@@ -162,6 +162,8 @@ impl AuthZen {
         let salt = draw_32().map_err(|_| Problem::unrecorded())?;
         // Parsed as JSON, so it is text.
         let text = std::str::from_utf8(&bytes).map_err(|_| Problem::bad("the body is not UTF-8 text"))?;
+        // What is left of a full disk is for ending leases.
+        self.inner.world.room().map_err(|_| Problem::unrecorded())?;
         record::record(self.inner.world.audit.as_ref(), decided, text, (fresh, salt), answer).await
     }
 

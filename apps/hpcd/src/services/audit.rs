@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use hpc_audit::{
-    AuditLog, BundleConsistency, Checkpoint, SEARCH_LIMIT_MAX, Search, SearchPage, Selection, begin, export,
-    prove_entry,
+    AuditError, AuditLog, BundleConsistency, Checkpoint, SEARCH_LIMIT_MAX, Search, SearchPage, Selection,
+    begin, export, prove_entry,
 };
 use hpc_error::{HpcError, codes};
 use hpc_resources::{LeaseId, RequestId};
@@ -268,8 +268,16 @@ fn search_of(message: &v1::SearchRequest) -> Result<Search, Status> {
     })
 }
 
-fn unreadable(error: hpc_audit::AuditError) -> Status {
-    status(HpcError::coded(&codes::AUD_UNKNOWN_ENTRY, format!("the audit log cannot answer: {error}")))
+fn unreadable(error: AuditError) -> Status {
+    let code = match &error {
+        AuditError::Unwritable { .. } | AuditError::Unknown { .. } | AuditError::Closed => {
+            &codes::AUD_NOT_WRITABLE
+        }
+        AuditError::Damaged { .. } => &codes::AUD_VERIFICATION_FAILED,
+        AuditError::Backend { .. } => &codes::INT_STORE,
+        _ => &codes::AUD_UNKNOWN_ENTRY,
+    };
+    status(HpcError::coded(code, format!("the audit log cannot answer: {error}")))
 }
 
 #[derive(Serialize)]

@@ -65,7 +65,7 @@ impl LeaseService for Api {
     }
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
-        let (caller, message) = self.open(request)?;
+        let (caller, message) = self.begin(request)?;
         let lease = id(LeaseId::parse(message.lease_id))?;
         let by_s = seconds(message.by.as_ref())?;
         let (broker, key) = (self.broker().clone(), message.idempotency_key);

@@ -76,6 +76,13 @@ impl Api {
         Ok((caller, message))
     }
 
+    /// The same for what begins something: there is room for it on the disk.
+    pub(crate) fn begin<T: Validate>(&self, request: Request<T>) -> Result<(Caller, T), Status> {
+        let opened = self.open(request)?;
+        self.world.room().map_err(status)?;
+        Ok(opened)
+    }
+
     /// Asks policy a plain question.
     pub(crate) fn may(&self, caller: &Caller, kind: &str, id: &str, action: &str) -> Result<(), Status> {
         self.broker().may(caller, Resource::new(kind, id), action).map_err(status)

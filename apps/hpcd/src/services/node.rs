@@ -35,7 +35,7 @@ impl NodeService for Api {
         &self,
         request: Request<v1::JoinTokenRequest>,
     ) -> Result<Response<v1::JoinTokenResponse>, Status> {
-        let (caller, message) = self.open(request)?;
+        let (caller, message) = self.begin(request)?;
         let name = id(NodeName::parse(&message.node_name))?;
         let node = Resource::new("node", format!("node/{}", name.as_str()));
         let permitted = self.broker().permit(&caller, node, "node.invite").await.map_err(status)?;

@@ -44,7 +44,7 @@ impl PolicyService for Api {
         &self,
         request: Request<v1::SetCandidateRequest>,
     ) -> Result<Response<v1::RecordedDocument>, Status> {
-        let (caller, message) = self.open(request)?;
+        let (caller, message) = self.begin(request)?;
         let given = if message.bundle.is_empty() {
             let mut documents: Vec<(String, String)> =
                 message.documents.into_iter().map(|document| (document.name, document.text)).collect();

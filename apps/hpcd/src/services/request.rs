@@ -28,7 +28,7 @@ type Events = Pin<Box<dyn Stream<Item = Result<v1::ApplyEvent, Status>> + Send>>
 #[tonic::async_trait]
 impl RequestService for Api {
     async fn plan(&self, request: Request<v1::PlanRequest>) -> Result<Response<v1::PlanResponse>, Status> {
-        let (caller, message) = self.open(request)?;
+        let (caller, message) = self.begin(request)?;
         // Before anything is read or stored: a plan that policy denies is kept, and a node has no business with any.
         if people::is_node(&caller) {
             let message = "a node asks for no capacity";
@@ -46,7 +46,7 @@ impl RequestService for Api {
     type ApplyStream = Events;
 
     async fn apply(&self, request: Request<v1::ApplyRequest>) -> Result<Response<Events>, Status> {
-        let (caller, message) = self.open(request)?;
+        let (caller, message) = self.begin(request)?;
         let plan = id(PlanId::parse(message.plan_id))?;
         let (sender, receiver) = mpsc::channel(PROGRESS_WAITING_MAX);
         let api = self.clone();
@@ -78,7 +78,7 @@ impl RequestService for Api {
         &self,
         request: Request<v1::ApproveRequest>,
     ) -> Result<Response<v1::ApproveResponse>, Status> {
-        let (caller, message) = self.open(request)?;
+        let (caller, message) = self.begin(request)?;
         let plan = id(PlanId::parse(message.plan_id))?;
         let (plan, proof) = self
             .broker()

@@ -26,6 +26,7 @@ mod owner;
 mod policies;
 mod process;
 mod providers;
+mod room;
 mod secrets;
 mod stories;
 mod telemetry;

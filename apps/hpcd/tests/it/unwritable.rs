@@ -49,6 +49,9 @@ async fn without_a_log_nothing_changes_and_everything_can_be_looked_at() {
     let mut audit = rpc::audit_service_client::AuditServiceClient::new(lead.clone());
     let found = audit.search(v1::SearchRequest::default()).await.unwrap().into_inner();
     assert_eq!(found.tree_size, found.entries.len() as u64);
+    // What the log would have to sign first is refused for that reason, not as unknown.
+    let newest = audit.checkpoint(v1::CheckpointRequest::default()).await.map(drop);
+    assert_eq!(newest.map_err(code), Err("HPC-AUD-0001".to_owned()));
     let released = leases.release(v1::ReleaseRequest { lease_id: open.id.to_string() }).await.unwrap();
     assert!(released.into_inner().receipts.is_empty(), "its entries wait, and nothing is called proved");
 }

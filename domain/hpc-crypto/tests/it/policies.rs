@@ -274,6 +274,10 @@ fn extra_data_of_a_proof_is_read_and_proves_nothing() {
     let parsed = tlog_proof::ProofText::parse(&extra).unwrap();
     assert_eq!(parsed.unauthenticated_extra(), Some(b"hi".as_slice()));
     assert_eq!((parsed.leaf_index(), parsed.to_string()), (1, extra));
+    let long = |bytes| parsed.clone().with_extra(vec![7; bytes]);
+    let longest = long(tlog_proof::EXTRA_BYTES_MAX).unwrap();
+    assert_eq!(tlog_proof::ProofText::parse(&longest.to_string()).unwrap(), longest);
+    assert!(long(tlog_proof::EXTRA_BYTES_MAX + 1).is_err());
     assert_eq!(tlog_proof::ProofText::parse(&text).unwrap().unauthenticated_extra(), None);
     for bad in
         ["extra", "extra !", "extra aGk", "extra  aGk=", "extra aGl=", "Extra aGk=", "extra aGk=\nextra aGk="]

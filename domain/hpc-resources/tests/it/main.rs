@@ -12,5 +12,6 @@ mod money;
 mod plan;
 mod pool;
 mod request;
+mod reservation;
 mod snippet;
 mod stock;

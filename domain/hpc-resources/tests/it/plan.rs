@@ -44,15 +44,20 @@ impl Facts for Odd {
 fn offer() -> impl Strategy<Value = Offer> {
     let place = (0..5_u8, 0..4_u8, 0..30_u16);
     let shape = (0..3_usize, 1..9_u32, 1..200_u32, 1..2_000_000_u64);
-    let market =
-        (proptest::option::of(1..200_000_000_000_i64), 0..4_usize, 0..3_usize, 0..5_000_u32, 0..2_000_u32);
+    let market = (
+        proptest::option::of(1..200_000_000_000_i64),
+        0..OfferKind::ALL.len(),
+        0..3_usize,
+        0..5_000_u32,
+        0..2_000_u32,
+    );
     (place, shape, market).prop_map(
         |((region, zone, name), (model, count, vcpus, mib), (price, kind, stock, delay, reclaim))| Offer {
             provider: ProviderId::parse("p").unwrap(),
             region: Region::parse(format!("r{region}")).unwrap(),
             zone: ZoneId::parse(format!("z{zone}")).unwrap(),
             instance_type: InstanceType::parse(format!("t{name}")).unwrap(),
-            kind: [OfferKind::Spot, OfferKind::OnDemand, OfferKind::Reserved, OfferKind::Owned][kind],
+            kind: OfferKind::ALL[kind],
             accelerators: [Some("h100"), Some("l4"), None][model].map(|model| Accelerators {
                 model: AcceleratorModel::parse(model).unwrap(),
                 count,
@@ -71,6 +76,8 @@ fn offer() -> impl Strategy<Value = Offer> {
             start_delay_s: delay,
             reclaim_bp_per_hour: reclaim,
             simulated: true,
+            reservation: None,
+            run_max_s: None,
         },
     )
 }

@@ -17,7 +17,7 @@ fn request() -> impl Strategy<Value = ResourceRequest> {
     let names = ("[a-z ]{1,40}", proptest::option::of("[a-z-]{1,20}"), proptest::option::of("[ -~]{1,60}"));
     let sets = (
         proptest::collection::vec("[a-z0-9-]{1,12}", 0..6),
-        proptest::collection::vec(0..4_usize, 0..4),
+        proptest::collection::vec(0..OfferKind::ALL.len(), 0..4),
         proptest::collection::btree_map("[a-z]{1,8}", "[ -~]{1,8}", 0..6),
     );
     (resources, limits, names, sets).prop_map(|(resources, limits, names, sets)| {
@@ -25,7 +25,7 @@ fn request() -> impl Strategy<Value = ResourceRequest> {
         let (hourly, duration, instances) = limits;
         let (name, team, purpose) = names;
         let (regions, kinds, labels) = sets;
-        let all = [OfferKind::Spot, OfferKind::OnDemand, OfferKind::Reserved, OfferKind::Owned];
+        let all = OfferKind::ALL;
         let mut builder = ResourceRequest::new(name)
             .add_accelerator(model, count)
             .add_cpu(cpu)

@@ -18,6 +18,7 @@ fn offer_in(region: &str, number: usize) -> OfferKey {
         zone: ZoneId::parse(format!("z{number}")).unwrap(),
         instance_type: InstanceType::parse("t").unwrap(),
         kind: OfferKind::Spot,
+        reservation: None,
     }
 }
 

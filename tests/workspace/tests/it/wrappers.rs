@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hpc_conformance::provider::{Rig, Trouble};
-use hpc_layers::{Deadline, Failure, Limits, Meter, Metered, Paced, Paces, RetryPolicy, Retrying, Verb};
+use hpc_layers::{
+    Answered, Cached, CatalogMeter, Deadline, Failure, Keep, Limits, Meter, Metered, Paced, Paces,
+    RetryPolicy, Retrying, Verb,
+};
 use hpc_memory::provider::{MemoryProvider, ProviderFault};
 use hpc_provider::CapacityProvider;
 use hpc_resources::ResourceRequest;
@@ -92,12 +95,26 @@ impl Meter for Counted {
     }
 }
 
+impl CatalogMeter for Counted {
+    fn answered(&self, _: Answered, _: Option<Duration>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+mod cached {
+    use super::*;
+    hpc_conformance::capacity_provider!(async {
+        Some(Wrapped::new(|cloud| Cached::new(cloud, Keep::default(), Counted::default()), true))
+    });
+}
+
 mod as_a_daemon_wraps {
     use super::*;
     hpc_conformance::capacity_provider!(async {
         let wrap = |cloud| {
             let limited = Deadline::new(cloud, Limits::default());
-            Paced::new(Metered::new(limited, Counted::default()), Paces::default())
+            let paced = Paced::new(Metered::new(limited, Counted::default()), Paces::default());
+            Cached::new(paced, Keep::default(), Counted::default())
         };
         Some(Wrapped::new(wrap, true))
     });
