@@ -401,6 +401,12 @@ fn provision_text(out: &mut String, progress: &Progress) -> std::fmt::Result {
             Ok(())
         }
         Progress::Trying { offer, .. } => writeln!(out, "              {offer}: intent journaled, calling"),
+        Progress::Hedging { offer, beside, after_s, .. } => {
+            writeln!(out, "              {offer}: tried beside {beside}, silent for {after_s} s")
+        }
+        Progress::Overtaken { offer, .. } => {
+            writeln!(out, "              {offer}: overtaken; what it creates will be ended")
+        }
         Progress::Repeating { offer, .. } => {
             writeln!(out, "              {offer}: the answer was lost; the same token again")
         }
