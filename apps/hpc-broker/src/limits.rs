@@ -128,7 +128,7 @@ impl Broker {
         evidence: Option<&Evidence>,
     ) -> Result<BudgetEdited, HpcError> {
         let place = account_key(payer)?;
-        let said = key(&format!("budget-said/{}", payer.kind().as_str()), payer.id())?;
+        let said = said_key(payer)?;
         loop {
             let found = self.store.read::<Account>(&place).await?;
             let known = found.as_ref().map(|(_, revision)| *revision);
@@ -223,6 +223,14 @@ impl Broker {
         self.books.standings(payer, self.environment.now())
     }
 
+    /// Whether a payer ever had limits of their own, even if they were removed since.
+    ///
+    /// # Errors
+    /// A ledger failure.
+    pub async fn ever_had_limits(&self, payer: &Payer) -> Result<bool, HpcError> {
+        Ok(self.books.is_limited(payer) || self.store.has(&said_key(payer)?).await?)
+    }
+
     /// How often limits of each kind stood in the way since the start, by kind of payer and window.
     #[must_use]
     pub fn budget_refusals(&self) -> BTreeMap<(PayerKind, BudgetWindow), u64> {
@@ -248,6 +256,11 @@ impl Broker {
         }
         Ok(())
     }
+}
+
+/// Where the ledger keeps which entry tells of the last change of a payer's limits.
+fn said_key(payer: &Payer) -> Result<hpc_ledger::Key, HpcError> {
+    key(&format!("budget-said/{}", payer.kind().as_str()), payer.id())
 }
 
 fn edited(limits: &Limits, edit: &LimitsEdit) -> Limits {

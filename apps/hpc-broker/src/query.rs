@@ -166,8 +166,13 @@ impl Broker {
         let now = self.environment.now();
         let none = Money::from_nanos(0, lease.hold.currency());
         let mut instances = Vec::new();
+        // Until when each is paid for, if nothing changes: what was set aside is being ended, what drains ends sooner.
+        let mut ends = Vec::new();
+        let of_lease = [lease.ends_at, lease.drain.map(|drain| drain.until)].into_iter().flatten().min();
         for intent in &lease.intents {
             if let Some(intent) = self.intent_by_id(intent).await? {
+                let end = if intent.set_aside { now } else { of_lease.unwrap_or(now) };
+                ends.extend(intent.instances.iter().map(|_| end));
                 instances.extend(intent.instances);
             }
         }
@@ -175,9 +180,9 @@ impl Broker {
         let hourly = sum(instances.iter().filter(running).map(|instance| instance.price.0), none)?;
         let mut accrued = Vec::new();
         let mut projected = Vec::new();
-        for instance in &instances {
+        for (instance, end) in instances.iter().zip(ends) {
             accrued.push(instance.cost(now).map_err(fail::money)?);
-            let end = instance.to.or(lease.ends_at).unwrap_or(now).max(now.min(instance.to.unwrap_or(now)));
+            let end = instance.to.unwrap_or_else(|| end.max(now));
             projected.push(instance.cost(end.max(instance.from)).map_err(fail::money)?);
         }
         Ok(Cost {

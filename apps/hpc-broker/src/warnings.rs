@@ -16,7 +16,10 @@ pub const WARNING_BP: u64 = 8_000;
 
 /// Warnings that this process knows to be recorded, by their markers: at most one for each limit and month.
 #[derive(Debug, Default)]
-pub(crate) struct Warned(Mutex<BTreeSet<String>>);
+pub(crate) struct Warned(Mutex<BTreeSet<String>>, Mutex<Option<Month>>);
+
+/// Most markers dropped with one transaction.
+const DROPS_MAX: usize = 256;
 
 impl Broker {
     /// Records a warning for every limit that is used by four fifths, if none was recorded for it before. A limit that is
@@ -26,6 +29,7 @@ impl Broker {
     /// A ledger failure.
     pub(crate) async fn warn_of_budgets(&self) -> Result<usize, HpcError> {
         let now = self.environment.now();
+        self.forget_warnings(Month::of(now)).await?;
         let mut told = 0;
         let mut current = BTreeSet::new();
         for budget in self.budgets().into_iter().filter(|budget| budget.used_bp() >= WARNING_BP) {
@@ -67,6 +71,26 @@ impl Broker {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|marker| current.contains(marker));
         Ok(told)
+    }
+}
+
+impl Broker {
+    /// Drops the markers of months that are over, once a month: what they mark cannot come again.
+    async fn forget_warnings(&self, now: Month) -> Result<(), HpcError> {
+        if *self.warned.1.lock().unwrap_or_else(PoisonError::into_inner) == Some(now) {
+            return Ok(());
+        }
+        let is_over = |key: &hpc_ledger::Key| {
+            let month = key.name().rsplit_once('.').and_then(|(_, month)| month.parse::<Month>().ok());
+            month.is_some_and(|month| month < now)
+        };
+        let over: Vec<_> = self.store.keys("warned/").await?.into_iter().filter(is_over).collect();
+        for some in over.chunks(DROPS_MAX) {
+            let change = some.iter().fold(Change::new(), |change, marker| change.delete(marker.clone()));
+            self.store.commit_even_unaudited(change).await?;
+        }
+        *self.warned.1.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        Ok(())
     }
 }
 

@@ -213,11 +213,11 @@ impl World {
         Ok(world)
     }
 
-    /// The team of the development world gets its budget once; what was set later stays.
+    /// The team of the development world gets its budget once; what was set or removed later stays.
     async fn give_budget(&self) -> Result<(), HpcError> {
         let team =
             TeamId::parse("ml").map_err(|error| HpcError::coded(&codes::INT_BUG, error.to_string()))?;
-        if !self.broker.budgets_of(&Payer::team(&team)).is_empty() {
+        if self.broker.ever_had_limits(&Payer::team(&team)).await? {
             return Ok(());
         }
         let limit = Money::from_nanos(

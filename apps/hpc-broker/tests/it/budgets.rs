@@ -333,3 +333,41 @@ async fn an_owned_machine_that_costs_nothing_needs_a_budget_all_the_same() {
     let error = world.broker.plan(&you(), request).await.unwrap_err();
     assert_eq!(error.code_text(), Some("HPC-BUD-0003"));
 }
+
+#[tokio::test]
+async fn markers_of_warnings_go_with_their_month() {
+    let mut world = World::new(Script::named("none").unwrap()).await;
+    let lease = world.apply(eight_h100()).await.unwrap().lease;
+    let tight = Some(lease.hold);
+    let set = Limits { total: tight, hourly: lease.hourly, monthly: tight };
+    limit(&world, "user:you", LimitsEdit { set, remove: Vec::new() }).await;
+    world.settle().await;
+    let markers = async |world: &World| {
+        let page = world.ledger.range(&hpc_ledger::Range::prefix("warned/")).await.unwrap();
+        page.entries
+            .into_iter()
+            .map(|(key, _)| key.name().rsplit_once('.').unwrap().1.to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut months = markers(&world).await;
+    months.sort();
+    assert_eq!(months, ["2026-11", "2026-11", "ever"]);
+    world.broker.release(&you(), &lease.id).await.unwrap();
+    world.settle().await;
+    world.advance_s(31 * 86_400);
+    world.settle().await;
+    assert_eq!(markers(&world).await, ["ever"], "a limit in all has no end");
+    world.restart().await;
+    world.settle().await;
+    assert_eq!(markers(&world).await, ["ever"]);
+}
+
+#[tokio::test]
+async fn a_budget_that_was_removed_is_known_to_have_been() {
+    let mut world = World::new(Script::default()).await;
+    let all = LimitsEdit { set: Limits::default(), remove: BudgetWindow::ALL.to_vec() };
+    limit(&world, "team:ml", all).await;
+    world.restart().await;
+    assert!(world.broker.ever_had_limits(&payer("team:ml")).await.unwrap());
+    assert!(!world.broker.ever_had_limits(&payer("team:other")).await.unwrap());
+}

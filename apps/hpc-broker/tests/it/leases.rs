@@ -1,6 +1,7 @@
 //! Leases while they run: renewed, drained, watched; with a crash at every commit.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hpc_broker::{DRAIN_S_MAX, DrainReason, EndReason, LeaseState, RENEWALS_MAX};
 use hpc_memory::ledger::CrashPoint;
@@ -9,7 +10,8 @@ use hpc_provider_sim::Script;
 use hpc_resources::{LeaseId, TeamId};
 use jiff::SignedDuration;
 
-use crate::storm::check_money;
+use crate::lost::odd;
+use crate::storm::{Habit, Op, check_money, step_back};
 use crate::world::{POLICY, World, eight_h100, lead, you};
 
 const HOUR_S: u64 = 3_600;
@@ -177,6 +179,95 @@ async fn a_drain_has_limits_and_an_owner() {
     world.broker.release(&you(), &id).await.unwrap();
     world.settle().await;
     world.check().await;
+}
+
+/// What a lease is projected to cost ends with its drain.
+#[tokio::test]
+async fn a_drain_makes_what_a_lease_will_have_cost_less() {
+    let world = World::new(Script::named("none").unwrap()).await;
+    let id = leased(&world).await;
+    let before = world.broker.cost(&you(), &id).await.unwrap();
+    world.broker.drain(&you(), &id, 600).await.unwrap();
+    let after = world.broker.cost(&you(), &id).await.unwrap();
+    let instance = &after.instances[0];
+    let until = world.broker.lease_by_id(&id).await.unwrap().drain.unwrap().until;
+    assert_eq!(after.projected, instance.cost(until).unwrap());
+    assert!(before.projected.exceeds(after.projected));
+    world.advance_s(600);
+    world.settle().await;
+    let ended = world.broker.cost(&you(), &id).await.unwrap();
+    assert_eq!(ended.projected, ended.accrued);
+}
+
+/// A renewal whose commit takes a while, and what is done meanwhile: `meet` is told when the commit has begun.
+async fn renewing<T>(world: &World, slow: &AtomicU64, id: &LeaseId, meet: impl Future<Output = T>) -> T {
+    slow.store(1, Ordering::Relaxed);
+    let meet = async {
+        while slow.load(Ordering::Relaxed) == 1 {
+            step_back(1).await;
+        }
+        meet.await
+    };
+    let caller = you();
+    let (renewed, met) = tokio::join!(world.broker.renew(&caller, id, HOUR_S, "k"), meet);
+    assert_eq!(renewed.unwrap().lease.renewals.len(), 1);
+    met
+}
+
+/// At 1 the next commit is slow, and counts to 2; from then on gets of leases are counted, and the second is slow to answer.
+async fn slow_world() -> (World, Arc<AtomicU64>) {
+    struct Plain;
+    impl Habit for Plain {}
+    let state = Arc::new(AtomicU64::new(0));
+    let seen = state.clone();
+    let world = odd(Script::named("none").unwrap(), Arc::new(Plain), |slow| {
+        slow.pace = Box::new(move |op| match op {
+            Op::Commit(_) if seen.load(Ordering::Relaxed) == 1 => {
+                seen.store(2, Ordering::Relaxed);
+                (60, 0)
+            }
+            Op::Get(key) if key.as_str().starts_with("lease/") && seen.load(Ordering::Relaxed) >= 2 => {
+                let is_second = seen.fetch_add(1, Ordering::Relaxed) == 3;
+                (0, if is_second { 200 } else { 0 })
+            }
+            _ => (0, 0),
+        });
+    })
+    .await;
+    (world, state)
+}
+
+#[tokio::test]
+async fn an_end_that_was_decided_before_a_renewal_is_not_carried_out_after_it() {
+    let (world, slow) = slow_world().await;
+    let id = leased(&world).await;
+    world.advance_s(7_199);
+    // The renewal begins in time. Its lease is over before it is durable, and the loop has seen that.
+    renewing(&world, &slow, &id, async {
+        world.advance_s(2);
+        world.broker.reconcile().await.unwrap();
+    })
+    .await;
+    assert!(slow.load(Ordering::Relaxed) >= 5, "the loop read the lease before the renewal and after it");
+    let lease = world.broker.lease_by_id(&id).await.unwrap();
+    assert_eq!((lease.state, lease.end_reason), (LeaseState::Active, None), "{lease:#?}");
+    world.settle().await;
+    world.check().await;
+    check_money(&world.broker).await;
+}
+
+#[tokio::test]
+async fn a_release_that_meets_a_renewal_says_that_the_lease_is_being_changed() {
+    let (world, slow) = slow_world().await;
+    let id = leased(&world).await;
+    let caller = you();
+    let refused = renewing(&world, &slow, &id, world.broker.release(&caller, &id)).await.unwrap_err();
+    assert_eq!(code(&refused), "HPC-LSE-0007", "{refused}");
+    assert_eq!(world.broker.lease_by_id(&id).await.unwrap().state, LeaseState::Active);
+    world.broker.release(&caller, &id).await.unwrap();
+    world.settle().await;
+    world.check().await;
+    check_money(&world.broker).await;
 }
 
 #[tokio::test]

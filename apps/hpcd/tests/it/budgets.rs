@@ -1,14 +1,15 @@
 //! Budgets over the API: set by whoever may, in the way of whoever spends; and charges, which add up to the clouds' bill.
 
-use hpc_broker::Charge;
-use hpc_resources::Money;
+use hpc_broker::{Charge, LimitsEdit};
+use hpc_resources::{BudgetWindow, Limits, Money, Payer};
 use hpc_rpc::grpc::control::v1::budget_service_client::BudgetServiceClient;
 use hpc_rpc::grpc::control::v1::cost_service_client::CostServiceClient;
 use hpc_types::control::v1::{ListBudgetsRequest, ListChargesRequest, SetBudgetRequest};
 use hpcd::daemon::Daemon;
+use hpcd::world::World;
 use serde_json::Value;
 
-use crate::{channel, daemon, lease, person};
+use crate::{channel, daemon, lease, options, person};
 
 async fn charges(daemon: &Daemon, who: [&str; 2]) -> Vec<Charge> {
     let mut costs = CostServiceClient::new(channel(daemon, who).await);
@@ -78,4 +79,19 @@ async fn charges_are_streamed_to_whoever_may_see_them_and_are_the_bill() {
     assert!(charges(&daemon, ["user", "lead"]).await.is_empty(), "no operator, and not theirs");
     assert!(charges(&daemon, ["node", "gpu-1"]).await.is_empty());
     daemon.stop().await.unwrap();
+}
+
+/// The team of the development world gets its budget once: what was removed stays removed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_that_was_removed_is_not_given_again_by_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let team: Payer = "team:ml".parse().unwrap();
+    let world = World::open(options(Some(folder.path()))).await.unwrap();
+    assert_eq!(world.broker.budgets_of(&team).len(), 1);
+    let all = LimitsEdit { set: Limits::default(), remove: BudgetWindow::ALL.to_vec() };
+    world.broker.set_limits(&team, &all).await.unwrap();
+    world.audit.close().await.unwrap();
+    drop(world);
+    let world = World::open(options(Some(folder.path()))).await.unwrap();
+    assert!(world.broker.budgets_of(&team).is_empty());
 }
