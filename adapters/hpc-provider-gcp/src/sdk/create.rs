@@ -18,6 +18,7 @@ use crate::config::RegionConfig;
 use crate::labels;
 use crate::machine::Machine;
 use crate::names::{self, Place};
+use crate::startup::startup_script;
 use crate::taxonomy::Effect;
 
 use super::client::nonsense;
@@ -199,8 +200,9 @@ impl GcpProvider {
             .set_service_accounts(self.config.service_account.iter().map(account))
             .set_scheduling(scheduling(spec));
         let Some(reference) = &spec.user_data_ref else { return Ok(properties) };
-        let script = self.scripts.resolve(reference).await;
+        let script = self.boots.resolve(reference).await;
         let script = script
+            .and_then(startup_script)
             .map_err(|error| refuse(ErrorKind::Config, Scope::Region, "StartupScript", &error.to_string()))?;
         let item = metadata::Items::new().set_key("startup-script").set_value(script.as_str());
         Ok(properties.set_metadata(Metadata::new().set_items([item])))

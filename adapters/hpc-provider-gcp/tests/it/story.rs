@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hpc_conformance::provider::Rig;
 use hpc_provider::{
-    CapacityProvider, Certainty, ErrorKind, InstanceHandle, InstancePhase, InterruptionKind, Observe,
-    ProvisionSpec, QuoteRequest, Released, TAG_INTENT,
+    Boot, BootError, BootScript, BootSource, CapacityProvider, Certainty, ErrorKind, InstanceHandle,
+    InstancePhase, InterruptionKind, NoBoot, Observe, ProvisionSpec, QuoteRequest, Released, TAG_INTENT,
 };
-use hpc_provider_gcp::{GcpConfig, NoScripts, ScriptError, ScriptSource, StartupScript, names};
+use hpc_provider_gcp::{GcpConfig, names};
 use hpc_resources::{AcceleratorModel, InstanceType, OfferKind, Region, ResourceRequest, ZoneId};
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ async fn settings_of_network_account_and_disk_are_sent() {
     for region in &mut config.regions {
         region.subnetwork = Some(format!("regions/{}/subnetworks/gpu", region.region));
     }
-    connect(&rig.stub, config, Arc::new(NoScripts)).await.provision(&spec).await.unwrap();
+    connect(&rig.stub, config, Arc::new(NoBoot)).await.provision(&spec).await.unwrap();
     let properties = last_create(&rig).body["instanceProperties"].clone();
     assert_eq!(properties["serviceAccounts"][0]["email"], "agent@research-1234.iam.gserviceaccount.com");
     assert_eq!(properties["disks"][0]["initializeParams"]["diskSizeGb"], "200");
@@ -156,7 +156,7 @@ async fn a_request_id_that_is_forgotten_is_found_by_label() {
     rig.stub.pass(Duration::from_secs(3_600));
     // A new process: it remembers nothing, and neither does Compute Engine.
     rig.stub.cloud().forget_requests();
-    let fresh = connect(&rig.stub, config(&rig.stub.url), Arc::new(NoScripts)).await;
+    let fresh = connect(&rig.stub, config(&rig.stub.url), Arc::new(NoBoot)).await;
     let again = fresh.provision(&spec).await.unwrap();
     assert!(again.replayed);
     assert_eq!(again.handles, first.handles);
@@ -171,17 +171,14 @@ async fn what_lists_do_not_show_yet_is_never_made_twice() {
     let spec = rig.spec(1, 2).await;
     rig.provider.provision(&spec).await.unwrap();
     // A new process, within the lag of the lists: the request id finds it, and with other parameters its own count tells.
-    let fresh = connect(&rig.stub, config(&rig.stub.url), Arc::new(NoScripts)).await;
+    let fresh = connect(&rig.stub, config(&rig.stub.url), Arc::new(NoBoot)).await;
     let error = fresh.provision(&ProvisionSpec { instances: 3, ..spec.clone() }).await.unwrap_err();
     assert_eq!((error.kind, error.certainty), (ErrorKind::Conflict, Certainty::NotDone), "{error}");
     fresh.provision(&spec).await.unwrap();
     // And with the request id forgotten, too: the names are taken, which says that something was done.
     rig.stub.cloud().forget_requests();
-    let error = connect(&rig.stub, config(&rig.stub.url), Arc::new(NoScripts))
-        .await
-        .provision(&spec)
-        .await
-        .unwrap_err();
+    let error =
+        connect(&rig.stub, config(&rig.stub.url), Arc::new(NoBoot)).await.provision(&spec).await.unwrap_err();
     assert_eq!(
         (error.kind, error.certainty, error.code.as_str()),
         (ErrorKind::Conflict, Certainty::Unknown, "alreadyExists")
@@ -199,7 +196,7 @@ async fn an_operation_is_looked_at_until_it_ends() {
     // One that does not end in time is neither a success nor a failure.
     rig.stub.cloud().looks = u32::MAX;
     let config = GcpConfig { create_timeout: Duration::from_millis(200), ..config(&rig.stub.url) };
-    let hasty = connect(&rig.stub, config, Arc::new(NoScripts)).await;
+    let hasty = connect(&rig.stub, config, Arc::new(NoBoot)).await;
     let error = hasty.provision(&rig.spec(2, 1).await).await.unwrap_err();
     assert_eq!(
         (error.kind, error.certainty, error.code.as_str()),
@@ -299,11 +296,14 @@ async fn one_unknown_handle_does_not_hide_the_others() {
 struct Scripts;
 
 #[async_trait]
-impl ScriptSource for Scripts {
-    async fn resolve(&self, reference: &str) -> Result<StartupScript, ScriptError> {
+impl BootSource for Scripts {
+    async fn resolve(&self, reference: &str) -> Result<Boot, BootError> {
         match reference {
-            "join/1" => StartupScript::new("#!/bin/sh\nexec hpc-agent run # hpcjoin_secret\n".to_owned()),
-            other => Err(ScriptError::Unknown(other.to_owned())),
+            "join/1" => {
+                let script = "#!/bin/sh\nexec hpc-agent run # hpcjoin_secret\n";
+                Ok(Boot::Script(BootScript::new(script.to_owned())))
+            }
+            other => Err(BootError::Unknown(other.to_owned())),
         }
     }
 }
