@@ -375,3 +375,51 @@ async fn a_zone_that_does_not_answer_is_asked_again_for_its_reclaims() {
     assert_eq!(rest.events.len(), 1, "{rest:?}");
     assert!(rest.events[0].handle.id.starts_with("us-central1-a."));
 }
+
+/// Reclaims of ours in one zone at these hours after now, by their number.
+fn reclaimed_at(rig: &StubRig, hours: &[i64]) -> Vec<Value> {
+    let names = |token: &hpc_provider::Token| names::of_token(token, 1).remove(0);
+    let provider = hpc_resources::ProviderId::parse("gcp").unwrap();
+    let (region, zone) = ("us-central1", "us-central1-a");
+    let (region, zone_id) =
+        (hpc_resources::Region::parse(region).unwrap(), hpc_resources::ZoneId::parse(zone).unwrap());
+    let made = |(number, hours): (usize, &i64)| {
+        let intent = hpc_resources::IntentId::from_bits(900 + number as u128);
+        let token = hpc_provider::Token::derive(&intent, 1, &provider, &region, &zone_id);
+        let mut operation = preempted(rig, zone, &names(&token), 900 + number as u64);
+        let at = rig.now().saturating_add(jiff::SignedDuration::from_hours(*hours)).unwrap();
+        // As Compute Engine writes times: with the offset of California.
+        let west = at.saturating_sub(jiff::SignedDuration::from_hours(8)).unwrap();
+        operation["insertTime"] = json!(west.to_string().replace('Z', "-08:00"));
+        operation
+    };
+    hours.iter().enumerate().map(made).collect()
+}
+
+#[tokio::test]
+async fn what_was_told_is_not_read_again_and_nothing_is_lost_by_a_restart() {
+    let rig = StubRig::start(None).await;
+    let all = reclaimed_at(&rig, &[-200, -100, 0, 0, 1]);
+    rig.stub.cloud().reclaims = all[..3].to_vec();
+    let first = rig.provider.interruptions(None).await.unwrap();
+    assert_eq!(first.events.len(), 3);
+    // Another process goes on with the cursor: one that shows up late, and a new one. A day of the list is read, not all of it.
+    let fresh = connect(&rig.stub, config(&rig.stub.url), Arc::new(NoBoot)).await;
+    rig.stub.cloud().reclaims = all.clone();
+    let next = fresh.interruptions(Some(first.cursor.clone())).await.unwrap();
+    assert_eq!(next.events.len(), 2, "{next:?}");
+    let asked = {
+        let cloud = rig.stub.cloud();
+        let call = cloud.calls.iter().rfind(|call| call.action == "operations.aggregatedList").unwrap();
+        call.asked("filter").to_owned()
+    };
+    assert!(asked.contains("insertTime >= ") && asked.contains("operationType = "), "{asked}");
+    let since = asked.split('"').nth(3).unwrap().parse::<jiff::Timestamp>().unwrap();
+    let before = rig.now().duration_since(since);
+    assert!(before >= jiff::SignedDuration::from_hours(24) && before < jiff::SignedDuration::from_hours(25));
+    assert_eq!(fresh.interruptions(Some(next.cursor.clone())).await.unwrap().events, []);
+    // A server that takes no times in filters is asked without.
+    rig.stub.cloud().no_times = true;
+    assert_eq!(fresh.interruptions(Some(first.cursor)).await.unwrap().events, next.events);
+    assert_eq!(fresh.interruptions(Some(next.cursor)).await.unwrap().events, []);
+}
