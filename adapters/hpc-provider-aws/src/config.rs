@@ -25,6 +25,9 @@ pub struct AwsConfig {
     pub regions: Vec<RegionConfig>,
     /// The types it offers, 1 to [`TYPES_MAX`]. They are asked for by name; the whole list has well over a thousand.
     pub instance_types: BTreeSet<InstanceType>,
+    /// Whether capacity that was set aside is offered: reservations and blocks that are active or scheduled. `None` neither
+    /// looks for any nor keeps what is bought on demand out of them.
+    pub reservations: Option<ReservationConfig>,
     /// Where the credential comes from.
     pub credentials: Credentials,
     /// Another address than AWS's own, for all services: a VPC endpoint, a test server.
@@ -64,6 +67,14 @@ pub struct RegionConfig {
     pub instance_profile: Option<String>,
 }
 
+/// What must be known of reservations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReservationConfig {
+    /// The account that rents, twelve digits. It pays for the reservations that it owns, used or not; what others share
+    /// with it costs what it costs on demand.
+    pub account: String,
+}
+
 /// Where the credential comes from.
 #[derive(Clone)]
 pub enum Credentials {
@@ -101,6 +112,9 @@ pub enum ConfigError {
     /// No type, or more than [`TYPES_MAX`].
     #[error("{0} instance types are set, name 1 to {TYPES_MAX}")]
     Types(usize),
+    /// A text that is no account's id.
+    #[error("the account of `reservations` is written with its twelve digits, for example `123456789012`")]
+    Account,
     /// A page size that EC2 does not take.
     #[error("a page has {PAGE_MIN} to {PAGE_MAX} instances, not {0}")]
     Page(u16),
@@ -129,6 +143,7 @@ impl AwsConfig {
             provider,
             regions,
             instance_types,
+            reservations: None,
             credentials: Credentials::Chain,
             endpoint: None,
             connect_timeout: Duration::from_secs(3),
@@ -161,6 +176,10 @@ impl AwsConfig {
         }
         if self.instance_types.is_empty() || self.instance_types.len() > TYPES_MAX {
             return Err(ConfigError::Types(self.instance_types.len()));
+        }
+        let is_account = |text: &str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if self.reservations.as_ref().is_some_and(|settings| !is_account(&settings.account)) {
+            return Err(ConfigError::Account);
         }
         if !(PAGE_MIN..=PAGE_MAX).contains(&self.page_instances) {
             return Err(ConfigError::Page(self.page_instances));
@@ -254,6 +273,14 @@ mod tests {
             (0..count).map(|n| InstanceType::parse(format!("m5.{n}")).unwrap()).collect::<BTreeSet<_>>()
         };
         assert_eq!(AwsConfig { instance_types: types(TYPES_MAX), ..fine() }.check(), Ok(()));
+        let account = |text: &str| {
+            let account = text.to_owned();
+            AwsConfig { reservations: Some(ReservationConfig { account }), ..fine() }.check()
+        };
+        assert_eq!(account("123456789012"), Ok(()));
+        for wrong in ["", "12345678901", "1234567890123", "12345678901a", "self"] {
+            assert_eq!(account(wrong), Err(ConfigError::Account), "{wrong}");
+        }
         let one_more = AwsConfig { instance_types: types(TYPES_MAX + 1), ..fine() };
         assert_eq!(one_more.check(), Err(ConfigError::Types(TYPES_MAX + 1)));
     }

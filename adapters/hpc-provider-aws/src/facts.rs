@@ -41,7 +41,7 @@ pub struct Shape {
     pub cpu: MilliCpu,
     /// Memory.
     pub memory: Bytes,
-    /// How it can be bought here. A capacity block cannot: its purchase has no token.
+    /// How it can be bought in the market. A type that is sold by block only has none: such a block is bought by hand.
     pub kinds: BTreeSet<OfferKind>,
 }
 

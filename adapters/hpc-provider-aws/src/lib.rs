@@ -4,7 +4,8 @@
 //! can have happened; whatever exists is found again by its tags. Prices are decimal text read exactly, quotas are vCPUs by
 //! family, zones are the account-independent ids.
 //!
-//! Never retries, caches or waits: wrappers around the port do. Never buys a capacity block, whose purchase has no token.
+//! Never retries, caches or waits: wrappers around the port do. Never buys a capacity block, whose purchase has no token;
+//! what was bought or reserved before is offered.
 //!
 //! # Features
 //! - `sdk`: the provider itself, `AwsProvider`, on the vendor's SDK. Nothing turns it on by default, because it takes
@@ -27,6 +28,7 @@ pub mod facts;
 pub mod interruption;
 pub mod price;
 pub mod quota;
+pub mod reservation;
 pub mod tags;
 pub mod taxonomy;
 pub mod user_data;
@@ -34,7 +36,7 @@ pub mod user_data;
 #[cfg(feature = "sdk")]
 mod sdk;
 
-pub use config::{AwsConfig, ConfigError, Credentials, RegionConfig};
+pub use config::{AwsConfig, ConfigError, Credentials, RegionConfig, ReservationConfig};
 pub use price::{OnDemandPrice, OnDemandPrices, PriceTable};
 #[cfg(feature = "sdk")]
 pub use sdk::{AwsPrices, AwsProvider, Clock, ConnectError};

@@ -58,6 +58,11 @@ const TABLE: &[(&str, ErrorKind, Scope)] = &[
     ("UnfulfillableCapacity", Capacity, Scope::Zone),
     ("ReservationCapacityExceeded", Capacity, Scope::Zone),
     ("CapacityReservationCapacityExceeded", Capacity, Scope::Zone),
+    // It was there when the offer was made: ended, cancelled, or no longer shared.
+    ("InvalidCapacityReservationId.NotFound", Config, Scope::Zone),
+    ("InvalidCapacityReservationId.Malformed", Config, Scope::Zone),
+    ("InvalidCapacityReservationId", Config, Scope::Zone),
+    ("InvalidCapacityReservationState", Config, Scope::Zone),
     // The market moved above the ceiling: another offer may still fit.
     ("SpotMaxPriceTooLow", Capacity, Scope::Zone),
     // Quotas.
@@ -267,7 +272,9 @@ mod tests {
                 Scope::Zone,
                 "Unsupported UnsupportedOperation UnsupportedHostConfiguration UnsupportedTenancy InvalidSubnet \
                  InvalidSubnetID.NotFound InvalidAvailabilityZone InvalidZone.NotFound MissingInput \
-                 DefaultSubnetDoesNotExistInAZ IncorrectInstanceState InstanceCreditSpecification.NotSupported",
+                 DefaultSubnetDoesNotExistInAZ IncorrectInstanceState InstanceCreditSpecification.NotSupported \
+                 InvalidCapacityReservationId.NotFound InvalidCapacityReservationId.Malformed \
+                 InvalidCapacityReservationId InvalidCapacityReservationState",
             ),
             (
                 Config,

@@ -13,7 +13,7 @@ use hpc_resources::{Account, Money, ProviderId};
 
 use crate::books::Books;
 use crate::entry::Scribe;
-use crate::environment::{Environment, Settings};
+use crate::environment::{Callers, Environment, Settings};
 use crate::fail;
 use crate::limits::RefusedBudgets;
 use crate::providers::Pulse;
@@ -35,6 +35,7 @@ pub struct Broker {
     pub(crate) providers: BTreeMap<ProviderId, Arc<dyn CapacityProvider>>,
     pub(crate) standing: ArcSwap<Standing>,
     pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) callers: Option<Arc<dyn Callers>>,
     pub(crate) settings: Settings,
     pub(crate) scribe: Scribe,
     pub(crate) refusals: Refusals,
@@ -47,6 +48,7 @@ pub struct BrokerBuilder {
     ledger: Arc<dyn Ledger>,
     audit: Arc<dyn AuditLog>,
     environment: Arc<dyn Environment>,
+    callers: Option<Arc<dyn Callers>>,
     policies: Arc<PolicySet>,
     providers: Vec<Arc<dyn CapacityProvider>>,
     settings: Settings,
@@ -64,6 +66,7 @@ impl Broker {
             ledger,
             audit,
             environment,
+            callers: None,
             policies,
             providers: Vec::new(),
             settings: Settings::default(),
@@ -212,6 +215,13 @@ impl BrokerBuilder {
         self
     }
 
+    /// Says who is behind a name. Without it nothing is replaced after an interruption: nobody could be asked about.
+    #[must_use]
+    pub fn callers(mut self, callers: Arc<dyn Callers>) -> Self {
+        self.callers = Some(callers);
+        self
+    }
+
     /// Replaces the settings.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
@@ -242,6 +252,7 @@ impl BrokerBuilder {
             providers,
             standing: ArcSwap::from_pointee(Standing { active: self.policies, candidate: None }),
             environment: self.environment,
+            callers: self.callers,
             settings: self.settings,
             scribe,
             refusals: Refusals::default(),

@@ -22,6 +22,12 @@ pub struct Caller {
     pub team: hpc_resources::TeamId,
 }
 
+/// Who is behind a name in a record, as of now: for what is done for somebody who is not there to ask.
+pub trait Callers: Send + Sync {
+    /// The caller that authenticates under this name, with today's roles and teams; `None` for nobody.
+    fn caller(&self, name: &str) -> Option<Caller>;
+}
+
 /// How one broker is set up.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -68,7 +68,7 @@ impl Broker {
     /// # Errors
     /// As [`Broker::plan`], the audit log aside.
     pub async fn offers(&self, caller: &Caller, request: ResourceRequest) -> Result<Offers, HpcError> {
-        let draft = self.draft(caller, request, AskedFor::Looking).await?;
+        let draft = self.draft(caller, request, AskedFor::Looking, None).await?;
         let record = draft.record;
         let plan = record.plan;
         Ok(Offers {

@@ -113,8 +113,8 @@ impl Broker {
         once: Option<Key>,
     ) -> Result<(PlanRecord, Vec<Receipt>), HpcError> {
         self.store.check_audited().await?;
-        let Draft { record, evidence, spends, kept: _ } =
-            self.draft(caller, request, AskedFor::Buying).await?;
+        let draft = self.draft(caller, request, AskedFor::Buying, None).await?;
+        let record = &draft.record;
         let story = RequestRecord {
             id: record.plan.request_id.clone(),
             principal: caller.name.clone(),
@@ -126,22 +126,27 @@ impl Broker {
         if let Some(once) = once {
             change = change.expect_absent(once.clone()).put(once, &record.plan.id)?;
         }
-        let openings = self.seal_request(&record.request)?;
-        let entry = self.scribe.planned(&record, &openings, &evidence, spends.as_ref());
         let change = change
-            .put(key("plan", record.plan.id.as_str())?, &record)?
-            .put(key("request", story.id.as_str())?, &story)?
-            .say_sealed(entry, &openings)?;
-        let committed = self.store.commit(change).await?;
-        Ok((record, committed.receipts))
+            .put(key("plan", record.plan.id.as_str())?, record)?
+            .put(key("request", story.id.as_str())?, &story)?;
+        let committed = self.store.commit(self.say_planned(change, &draft)?).await?;
+        Ok((draft.record, committed.receipts))
     }
 
-    /// Makes a plan, and keeps nothing of it.
+    /// The entry of a plan.
+    pub(crate) fn say_planned(&self, change: Change, draft: &Draft) -> Result<Change, HpcError> {
+        let openings = self.seal_request(&draft.record.request)?;
+        let entry = self.scribe.planned(&draft.record, &openings, &draft.evidence, draft.spends.as_ref());
+        change.say_sealed(entry, &openings)
+    }
+
+    /// Makes a plan, and keeps nothing of it. Without the id of a request that was kept before it is for a new one.
     pub(crate) async fn draft(
         &self,
         caller: &Caller,
         request: ResourceRequest,
         asked_for: AskedFor,
+        request_id: Option<RequestId>,
     ) -> Result<Draft, HpcError> {
         let now = self.environment.now();
         let standing = self.standing();
@@ -150,7 +155,7 @@ impl Broker {
         let gate = Gate { standing: &standing, caller, team: &team, request: &request, now };
         let headroom =
             self.books.headroom(&payers(caller, &team), self.settings.span(now, request.duration_s()));
-        let request_id = RequestId::from_bits(self.fresh_bits());
+        let request_id = request_id.unwrap_or_else(|| RequestId::from_bits(self.fresh_bits()));
         let facts = PlanFacts { broker: self, market: &market, gate: &gate, headroom: &headroom };
         let plan = hpc_resources::plan(&PlanInput {
             plan_id: PlanId::from_bits(self.fresh_bits()),

@@ -10,6 +10,8 @@ use hpc_resources::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::replacement::{ReplacementRecord, ReplacementState};
+
 /// What policy said, kept with the plan it was said about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DecisionRecord {
@@ -368,6 +370,15 @@ pub struct LeaseRecord {
     /// How it is drained, while it is and afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<DrainRecord>,
+    /// The lease that it replaces, after the provider took that one's capacity back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<LeaseId>,
+    /// How many leases came before it, each replaced by the next.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub generation: u32,
+    /// What becomes of it after the provider took its capacity back, where its request wants a replacement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<ReplacementRecord>,
     /// Its renewals, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub renewals: Vec<RenewalRecord>,
@@ -375,4 +386,9 @@ pub struct LeaseRecord {
     pub failures: Vec<String>,
     /// Whether anything in it is simulated.
     pub simulated: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

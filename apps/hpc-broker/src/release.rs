@@ -95,7 +95,12 @@ impl Broker {
             if let Some(evidence) = evidence {
                 evidence.put(&mut entry);
             }
-            let change = Change::new().put(key("lease", id.as_str())?, &lease)?.say(entry);
+            let mut change = Change::new().say(entry);
+            // What drains because of a notice has taken it in already.
+            if reason == EndReason::Reclaimed && lease.drain.is_none() {
+                change = self.reclaimed(change, &mut lease).await?;
+            }
+            let change = change.put(key("lease", id.as_str())?, &lease)?;
             receipts.extend(self.store.commit_even_unaudited(change).await?.receipts);
             self.keep_strays(&lease).await?;
             self.keep_hold(&lease);

@@ -56,6 +56,19 @@ impl Stock {
         change.put(place_key(&learnt.out.place)?, &learnt.out)
     }
 
+    /// Remembers that a place took back what it had: what took one back may take the next.
+    pub(crate) fn reclaimed(
+        &self,
+        change: Change,
+        offer: &OfferKey,
+        now: Timestamp,
+    ) -> Result<Change, HpcError> {
+        let reason = StockReason::Reclaimed;
+        let learnt = self.lock().out_of_stock(offer, StockScope::Zone, reason, "", now);
+        let change = drop_all(change, &learnt.forgotten)?;
+        change.put(place_key(&learnt.out.place)?, &learnt.out)
+    }
+
     /// Forgets what a successful try proves wrong.
     pub(crate) fn sold(&self, change: Change, offer: &OfferKey) -> Result<Change, HpcError> {
         drop_all(change, &self.lock().in_stock(offer))

@@ -65,7 +65,9 @@ impl LeaseWatch<'_> {
             Some(lease) => lease,
             None => self.changed().await?,
         };
-        self.ended = lease.state.is_final();
+        // What replaces it is told as well.
+        self.ended = lease.state.is_final()
+            && lease.replacement.as_ref().is_none_or(|replacement| replacement.state.is_final());
         Ok(Some(lease))
     }
 

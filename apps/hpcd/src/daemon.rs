@@ -170,6 +170,7 @@ impl Daemon {
                     stopped.clone(),
                 )));
             }
+            tasks.push(tokio::spawn(keep_replaced(Arc::clone(&world), stopped.clone())));
             tasks.push(tokio::spawn(keep_in_step(Arc::clone(&world), cosigning.clone(), metrics, stopped)));
         }
         Ok(Self {
@@ -260,6 +261,31 @@ async fn keep_cosigned(world: Arc<World>, cosigning: Arc<Cosigning>, mut stopped
         tokio::select! {
             () = cosigning.round(&world.audit, wall_now()) => {}
             _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Replaces what providers take back, until told to stop. Apart from the rest: a cloud that takes its time to create must keep
+/// no lease from its end. What is under way at the stop is in the journal, as after a crash.
+async fn keep_replaced(world: Arc<World>, mut stopped: watch::Receiver<bool>) {
+    let mut rounds = tokio::time::interval(round_at(world.pace()));
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = rounds.tick() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+        let round = tokio::select! {
+            round = world.replace() => round,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        match round {
+            Ok(report) if report.problems.is_empty() => {}
+            Ok(report) => {
+                let (count, problems) = (report.problems.len(), in_short(&report.problems));
+                tracing::warn!(count, %problems, "replacing is incomplete");
+            }
+            Err(error) => tracing::error!(%error, "replacing failed"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Who is who: the identity in a certificate becomes the principal that policies see.
 
-use hpc_broker::Caller;
+use hpc_broker::{Caller, Callers};
 use hpc_error::{HpcError, codes};
 use hpc_identity::{SpiffeId, TrustDomain};
 use hpc_policy::{Principal, PrincipalKind};
@@ -70,6 +70,20 @@ pub fn caller(id: &SpiffeId) -> Result<Caller, HpcError> {
             Ok(Caller { name: id.to_string(), principal, team })
         }
         _ => Err(unknown()),
+    }
+}
+
+/// The people of a trust domain, for what is done for somebody who is not there to ask.
+#[derive(Debug)]
+pub struct Directory(pub TrustDomain);
+
+impl Callers for Directory {
+    fn caller(&self, name: &str) -> Option<Caller> {
+        let id = SpiffeId::parse(name).ok()?;
+        if *id.trust_domain() != self.0 {
+            return None;
+        }
+        caller(&id).ok().filter(|caller| !is_node(caller))
     }
 }
 

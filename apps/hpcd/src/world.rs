@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hpc_audit::AuditLog;
 use hpc_audit_file::{Config as AuditConfig, DirError, FileAuditLog};
-use hpc_broker::{Broker, Environment, Reconciled, Settings};
+use hpc_broker::{Broker, Environment, Reconciled, Replacements, Settings};
 use hpc_crypto::signing::KeyPair;
 use hpc_error::codes::ErrorCode;
 use hpc_error::{HpcError, codes};
@@ -26,6 +26,7 @@ use crate::identity::HostIdentity;
 use crate::limits;
 use crate::nodes::Nodes;
 use crate::owner::owner_of;
+use crate::people::Directory;
 use crate::policies::keeper::{Keeper, Start};
 use crate::policies::kept::Kept;
 use crate::policies::{Loaded, Source};
@@ -171,6 +172,7 @@ impl World {
             Arc::new(loaded.set.clone()),
             environment.clone(),
         )
+        .callers(Arc::new(Directory(identity.trust_domain().clone())))
         .providers(limits::bounded(providers, &ProviderCalls::registered()?))
         .settings(Settings { owner, dev: true, ..Settings::default() })
         .build()
@@ -258,6 +260,17 @@ impl World {
             // A panic there is a bug that costs the room alone.
             drop(tokio::task::spawn_blocking(move || reserve.take()).await);
         }
+    }
+
+    /// One round of replacing what providers took back. Nothing is begun while the disk has no room.
+    ///
+    /// # Errors
+    /// A ledger failure.
+    pub async fn replace(&self) -> Result<Replacements, HpcError> {
+        if self.reserve.ask().is_err() {
+            return Ok(Replacements::default());
+        }
+        self.broker.replace_interrupted().await
     }
 
     /// What the last round of reconciling could not do.

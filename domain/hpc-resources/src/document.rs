@@ -8,7 +8,7 @@ use crate::ids::{ProviderId, Region, TeamId};
 use crate::money::Money;
 use crate::offer::OfferKind;
 use crate::quantity::{Bytes, ResourceUnit};
-use crate::request::{RequestError, RequestPriority, ResourceRequest, ResourceSpec};
+use crate::request::{OnInterruption, RequestError, RequestPriority, ResourceRequest, ResourceSpec};
 
 /// A request document. Unknown fields are errors; amounts are text with a unit.
 ///
@@ -72,6 +72,9 @@ pub struct RequestDocument {
     /// Free labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// What follows when the provider takes the capacity back: `end`, or `replace`; `end` if not given.
+    #[serde(default, skip_serializing_if = "OnInterruption::is_default")]
+    pub on_interruption: OnInterruption,
 }
 
 /// The accelerators of a request document.
@@ -94,7 +97,8 @@ impl RequestDocument {
             .with_kinds(self.kinds)
             .with_regions(self.regions)
             .with_providers(self.providers)
-            .with_priority(self.priority);
+            .with_priority(self.priority)
+            .with_on_interruption(self.on_interruption);
         if let Some(gpu) = self.gpu {
             builder = builder.add_gpu_named(&gpu.model, gpu.count);
         }
@@ -174,6 +178,7 @@ impl From<ResourceRequest> for RequestDocument {
             team: request.team().cloned(),
             purpose: request.purpose().map(str::to_owned),
             labels: request.labels().clone(),
+            on_interruption: request.on_interruption(),
         }
     }
 }

@@ -42,6 +42,25 @@ pub enum RequestPriority {
     Critical,
 }
 
+/// What follows when the provider takes the capacity back before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnInterruption {
+    /// The lease ends, and nothing more is spent. The default.
+    #[default]
+    End,
+    /// Other capacity is asked for, for the time that is left: policy and budget decide anew.
+    Replace,
+}
+
+impl OnInterruption {
+    /// Whether it is what a request that says nothing means.
+    #[must_use]
+    pub const fn is_default(&self) -> bool {
+        matches!(self, Self::End)
+    }
+}
+
 /// One resource of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -152,6 +171,7 @@ pub struct ResourceRequest {
     team: Option<TeamId>,
     purpose: Option<String>,
     labels: std::collections::BTreeMap<String, String>,
+    on_interruption: OnInterruption,
 }
 
 impl ResourceRequest {
@@ -173,6 +193,7 @@ impl ResourceRequest {
                 team: None,
                 purpose: None,
                 labels: std::collections::BTreeMap::new(),
+                on_interruption: OnInterruption::default(),
             },
             first_error: None,
         }
@@ -243,6 +264,26 @@ impl ResourceRequest {
     pub fn labels(&self) -> &std::collections::BTreeMap<String, String> {
         &self.labels
     }
+    /// What follows when the provider takes the capacity back.
+    #[must_use]
+    pub fn on_interruption(&self) -> OnInterruption {
+        self.on_interruption
+    }
+
+    /// The same request for the rest of its time and money, paid by `team`.
+    ///
+    /// # Errors
+    /// [`RequestError::Range`] for less time than [`DURATION_S_MIN`], [`RequestError::Limit`] when no money is left.
+    pub fn rest(
+        &self,
+        duration_s: u64,
+        max_total: Option<Money>,
+        team: TeamId,
+    ) -> Result<Self, RequestError> {
+        let request = Self { duration_s, max_total, team: Some(team), ..self.clone() };
+        ResourceRequestBuilder { request, first_error: None }.build()
+    }
+
     /// The accelerators asked for, if any.
     #[must_use]
     pub fn accelerators(&self) -> Option<(AcceleratorModel, u32)> {
@@ -388,6 +429,12 @@ impl ResourceRequestBuilder {
         } else {
             self.request.labels.insert(key.into(), value.into());
         }
+        self
+    }
+
+    /// Says what follows when the provider takes the capacity back.
+    pub fn with_on_interruption(mut self, on_interruption: OnInterruption) -> Self {
+        self.request.on_interruption = on_interruption;
         self
     }
 

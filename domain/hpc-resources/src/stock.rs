@@ -63,6 +63,8 @@ pub enum StockReason {
     Failure,
     /// The provider did not answer in time.
     Deadline,
+    /// The provider took back what it had.
+    Reclaimed,
 }
 
 impl StockReason {
@@ -73,6 +75,7 @@ impl StockReason {
             Self::NoStock => "no stock",
             Self::Failure => "provider failure",
             Self::Deadline => "no answer in time",
+            Self::Reclaimed => "taken back by the provider",
         }
     }
 }

@@ -59,7 +59,7 @@ pub(crate) fn instance(seen: &Seen<'_>, instance: &Instance) -> Option<InstanceS
         phase,
         zone,
         instance_type: InstanceType::parse(instance.instance_type()?.as_str()).ok()?,
-        kind: kind(instance.instance_lifecycle()),
+        kind: kind(instance),
         price: None,
         tags: tags(instance),
         launched_at,
@@ -87,12 +87,20 @@ fn phase(name: &str) -> InstancePhase {
     }
 }
 
-fn kind(lifecycle: Option<&InstanceLifecycleType>) -> OfferKind {
-    match lifecycle.map(InstanceLifecycleType::as_str) {
+fn kind(instance: &Instance) -> OfferKind {
+    match instance.instance_lifecycle().map(InstanceLifecycleType::as_str) {
+        None if target(instance).is_some() => OfferKind::Reserved,
         None => OfferKind::OnDemand,
         Some("spot") => OfferKind::Spot,
+        Some("capacity-block") => OfferKind::Block,
         Some(_) => OfferKind::Reserved,
     }
+}
+
+/// The reservation that an instance was created for. One that it merely runs in, because it is open, is none of it.
+pub(crate) fn target(instance: &Instance) -> Option<&str> {
+    let asked = instance.capacity_reservation_specification()?.capacity_reservation_target()?;
+    asked.capacity_reservation_id().filter(|id| !id.is_empty())
 }
 
 /// A type's facts as EC2 tells them.

@@ -9,6 +9,7 @@ mod prices;
 mod provider;
 mod quotas;
 mod recent;
+mod reserved;
 mod run;
 mod whole;
 

@@ -50,18 +50,22 @@ impl AwsProvider {
 
     async fn offers_in(&self, client: &RegionClient, now: Timestamp) -> Result<Vec<Offer>> {
         let places = self.places(client).await?;
-        let types: Vec<InstanceType> = places.keys().cloned().collect();
+        let zones = client.zones().await?;
+        let set_aside = self.set_aside(client, zones, now).await?;
+        // What is sold by block only may have no offering in the market, and has a shape all the same.
+        let reserved = set_aside.iter().map(|(instance_type, ..)| instance_type);
+        let types: BTreeSet<InstanceType> = places.keys().chain(reserved).cloned().collect();
+        let types: Vec<InstanceType> = types.into_iter().collect();
         if types.is_empty() {
             return Ok(Vec::new());
         }
-        let zones = client.zones().await?;
         let region = &client.config.region;
         let (shapes, spot, on_demand) = tokio::try_join!(
             self.shapes(client, &types),
             self.spot_now(client, zones, &types, now),
             self.prices.on_demand(region, &types, now),
         )?;
-        let mut offers = Vec::new();
+        let mut offers = self.offers_set_aside(client, set_aside, &shapes, &on_demand, now);
         for (instance_type, in_zones) in &places {
             // A type that is no offer of whole devices is left out, and is not an offer of none.
             let Some(shape) = shapes.get(instance_type) else { continue };
@@ -78,7 +82,7 @@ impl AwsProvider {
         Ok(offers)
     }
 
-    fn offer(
+    pub(crate) fn offer(
         &self,
         region: &Region,
         zone: &ZoneId,
@@ -214,7 +218,7 @@ impl AwsProvider {
     }
 }
 
-fn priced(price: Option<&OnDemandPrice>, now: Timestamp) -> (Option<PerInstanceHour>, Timestamp) {
+pub(crate) fn priced(price: Option<&OnDemandPrice>, now: Timestamp) -> (Option<PerInstanceHour>, Timestamp) {
     match price {
         Some(OnDemandPrice { price, as_of }) if price.0.nanos() > 0 => (Some(*price), (*as_of).min(now)),
         _ => (None, now),

@@ -21,6 +21,7 @@ use super::client::{RegionClient, filter, nonsense};
 use super::list::exactly;
 use super::map;
 use super::provider::AwsProvider;
+use super::reserved::block;
 
 /// How long to wait before an instance that is too young to be known is released again, in milliseconds.
 const YOUNG_RETRY_MS: u64 = 2_000;
@@ -73,9 +74,12 @@ impl AwsProvider {
                     .as_ref()
                     .map(|name| IamInstanceProfileSpecification::builder().name(name).build()),
             );
-        if spec.offer.kind == OfferKind::Spot {
-            call = call.instance_market_options(spot(spec)?);
-        }
+        call = match spec.offer.kind {
+            OfferKind::Spot => call.instance_market_options(spot(spec)?),
+            OfferKind::Block => call.instance_market_options(block()),
+            _ => call,
+        };
+        call = call.set_capacity_reservation_specification(self.where_to(spec));
         if let Some(reference) = &spec.user_data_ref {
             let data =
                 self.boots.resolve(reference).await.and_then(user_data).map_err(|error| {
@@ -98,7 +102,11 @@ impl AwsProvider {
             let message = format!("the offer is of `{}`", offer.provider);
             return Err(refuse(ErrorKind::Config, Scope::Provider, "Provider", &message));
         }
-        if !matches!(offer.kind, OfferKind::Spot | OfferKind::OnDemand) {
+        let market = matches!(offer.kind, OfferKind::Spot | OfferKind::OnDemand);
+        let reserved = matches!(offer.kind, OfferKind::Reserved | OfferKind::Block)
+            && self.config.reservations.is_some();
+        // What names no reservation would run in any, or in none, at a price that nobody agreed to.
+        if !(market && offer.reservation.is_none() || reserved && offer.reservation.is_some()) {
             let message = format!("`{}` cannot be bought here", offer.kind.as_str());
             return Err(refuse(ErrorKind::Config, Scope::Zone, "Kind", &message));
         }
@@ -133,6 +141,10 @@ impl AwsProvider {
                 (&state.instance_type, &state.zone, state.kind)
                     == (&offer.instance_type, &offer.zone, offer.kind)
                     && state.tags == spec.tags
+            })
+            && found.iter().all(|instance| {
+                let wanted = offer.reservation.as_ref().map(|reservation| reservation.id.as_str());
+                map::target(instance) == wanted
             });
         if !as_asked {
             let message = format!("{} instances with other parameters have this token", found.len());

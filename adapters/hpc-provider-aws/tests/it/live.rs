@@ -10,7 +10,7 @@ use std::time::Duration;
 use hpc_provider::{
     CapacityProvider, InstancePhase, NoBoot, Observe, ProvisionSpec, QuoteRequest, TAG_INTENT, TAG_OWNER,
 };
-use hpc_provider_aws::{AwsConfig, AwsPrices, AwsProvider, RegionConfig};
+use hpc_provider_aws::{AwsConfig, AwsPrices, AwsProvider, RegionConfig, ReservationConfig};
 use hpc_resources::{InstanceType, OfferKind, ProviderId, Region, ResourceRequest};
 use jiff::Timestamp;
 
@@ -38,16 +38,20 @@ async fn one_small_instance_comes_and_goes() {
     }
     let told = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} must be set"));
     let region = Region::parse(told("AWS_REGION")).unwrap();
-    let config = AwsConfig::new(
+    let mut config = AwsConfig::new(
         ProviderId::parse("aws").unwrap(),
         vec![RegionConfig::new(region, told("HPC_LIVE_AWS_IMAGE"))],
         BTreeSet::from([InstanceType::parse(TYPE).unwrap()]),
     );
+    // With an account: in a reservation that it owns and that the README says how to make.
+    config.reservations =
+        std::env::var("HPC_LIVE_AWS_ACCOUNT").ok().map(|account| ReservationConfig { account });
+    let kind = if config.reservations.is_some() { OfferKind::Reserved } else { OfferKind::OnDemand };
     let prices = AwsPrices::connect(&config, &Region::parse("us-east-1").unwrap()).await;
     let provider = AwsProvider::connect(config, Arc::new(prices), Arc::new(NoBoot), Arc::new(now));
     let provider = provider.await.unwrap();
 
-    let request = ResourceRequest::new("live").add_cpu(1).with_kinds([OfferKind::OnDemand]).build().unwrap();
+    let request = ResourceRequest::new("live").add_cpu(1).with_kinds([kind]).build().unwrap();
     let quote = provider.get_quote(&QuoteRequest { request, now: now() }).await.unwrap();
     let offer = quote.offers.into_iter().find(|offer| offer.price.is_some()).expect("a price for t3.nano");
     println!("{} at {:?} an hour", offer.key(), offer.price);

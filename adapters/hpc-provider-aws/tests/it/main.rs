@@ -13,6 +13,7 @@ mod answers;
 mod conformance;
 mod live;
 mod offers;
+mod reservations;
 mod rig;
 mod story;
 mod stub;

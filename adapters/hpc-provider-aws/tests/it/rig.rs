@@ -10,10 +10,11 @@ use hpc_provider::{
     BootSource, CapacityProvider, NoBoot, ProvisionSpec, QuoteRequest, TAG_INTENT, TAG_LEASE, TAG_OWNER,
     Token,
 };
-use hpc_provider_aws::{AwsConfig, AwsPrices, AwsProvider, Credentials, RegionConfig};
+use hpc_provider_aws::{AwsConfig, AwsPrices, AwsProvider, Credentials, RegionConfig, ReservationConfig};
 use hpc_resources::{InstanceType, IntentId, LeaseId, Offer, OfferKind, ProviderId, Region, ResourceRequest};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::stub::cloud::Reserved;
 use crate::stub::{Fault, Stub};
 
 pub(crate) fn region() -> Region {
@@ -55,6 +56,27 @@ pub(crate) fn eight_h100(kind: Option<OfferKind>) -> ResourceRequest {
     }
 }
 
+/// The account that rents.
+pub(crate) const ACCOUNT: &str = "123456789012";
+
+pub(crate) fn reserved(id: &'static str, block: bool) -> Reserved {
+    let at = |text: &str| text.parse().unwrap();
+    Reserved {
+        id,
+        owner: ACCOUNT,
+        block,
+        open: false,
+        instance_type: "p5.48xlarge",
+        zone: "us-east-1c",
+        platform: "Linux/UNIX",
+        state: "active",
+        total: 15,
+        hidden: 0,
+        starts_at: at("2026-11-26T11:30:00Z"),
+        ends_at: block.then(|| at("2026-11-28T11:30:00Z")),
+    }
+}
+
 /// A stub, a provider on it, and a way to buy.
 pub(crate) struct StubRig {
     pub(crate) stub: Stub,
@@ -66,6 +88,16 @@ impl StubRig {
     pub(crate) async fn start(kind: Option<OfferKind>) -> Self {
         let stub = Stub::start().await;
         let provider = connect(&stub, config(&stub.url), Arc::new(NoBoot)).await;
+        Self { stub, provider: Arc::new(provider), kind }
+    }
+
+    /// With a reservation and a block of 15 x p5.48xlarge each, both paid for.
+    pub(crate) async fn with_reservations(kind: Option<OfferKind>) -> Self {
+        let stub = Stub::start().await;
+        let account = ACCOUNT.to_owned();
+        let config = AwsConfig { reservations: Some(ReservationConfig { account }), ..config(&stub.url) };
+        let provider = connect(&stub, config, Arc::new(NoBoot)).await;
+        stub.cloud().reservations = vec![reserved("cr-1", false), reserved("cr-2", true)];
         Self { stub, provider: Arc::new(provider), kind }
     }
 
@@ -115,12 +147,21 @@ impl Rig for StubRig {
     fn request(&self) -> ResourceRequest {
         eight_h100(self.kind)
     }
+    fn reserved(&self) -> Option<ResourceRequest> {
+        let reserved = self.kind.filter(|kind| matches!(kind, OfferKind::Reserved | OfferKind::Block));
+        reserved.map(|kind| eight_h100(Some(kind)))
+    }
     fn instances_max(&self) -> u32 {
         14
     }
     async fn bring(&self, trouble: Trouble) -> bool {
         let mut cloud = self.stub.cloud();
         match trouble {
+            Trouble::NoStock(offer) if offer.reservation.is_some() => {
+                for have in &mut cloud.reservations {
+                    have.hidden = have.total;
+                }
+            }
             Trouble::NoStock(offer) => {
                 cloud.sold_out.insert((offer.zone.to_string(), offer.kind == OfferKind::Spot));
             }

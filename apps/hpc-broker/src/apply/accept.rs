@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::broker::Broker;
 use crate::budgets::payers;
+use crate::entry::say;
 use crate::evidence::{Evidence, Refusal};
 use crate::fail;
 use crate::gate::{Gate, OBLIGATION_APPROVAL};
@@ -14,17 +15,26 @@ use crate::records::{EndReason, LeaseRecord, LeaseState, PlanRecord, PlanState};
 use crate::store::{Change, CommitError, key};
 use crate::tolerance::with_tolerance;
 
+/// A lease that is about to be accepted.
+pub(crate) struct Accepting<'a> {
+    /// Its id, drawn for it.
+    pub(crate) id: LeaseId,
+    /// What becomes durable with it, or not at all.
+    pub(crate) change: Change,
+    /// The lease that it replaces.
+    pub(crate) replaces: Option<&'a LeaseRecord>,
+}
+
 impl Broker {
     /// Holds the money and makes plan and lease durable, in one transaction.
-    pub(super) async fn accept(
+    pub(crate) async fn accept(
         &self,
         gate: &Gate<'_>,
         plan: &PlanRecord,
-        revision: u64,
+        Accepting { id, change, replaces }: Accepting<'_>,
         now: Timestamp,
     ) -> Result<(LeaseRecord, Vec<Receipt>), HpcError> {
         let hold = plan.hold.ok_or_else(|| fail::bug("a plan to apply has offers"))?;
-        let id = LeaseId::from_bits(self.fresh_bits());
         let first = plan.plan.attempts.first();
         let lease = LeaseRecord {
             id: id.clone(),
@@ -48,6 +58,9 @@ impl Broker {
             cost: None,
             idle_release_s: plan.idle_release_s,
             drain: None,
+            replaces: replaces.map(|old| old.id.clone()),
+            generation: replaces.map_or(0, |old| old.generation.saturating_add(1)),
+            replacement: None,
             renewals: Vec::new(),
             failures: Vec::new(),
             simulated: plan.plan.simulated,
@@ -71,11 +84,12 @@ impl Broker {
         };
         let mut entry = self.scribe.lease(&lease, now, "accepted", Outcome::Ok);
         evidence.put(&mut entry);
+        if let Some(old) = replaces {
+            say(&mut entry, "replaces", old.id.as_str());
+        }
         let applied = PlanRecord { state: PlanState::Applied { lease: id.clone() }, ..plan.clone() };
-        let plan_key = key("plan", plan.plan.id.as_str())?;
-        let change = Change::new()
-            .expect(plan_key.clone(), revision)
-            .put(plan_key, &applied)?
+        let change = change
+            .put(key("plan", plan.plan.id.as_str())?, &applied)?
             .put(key("lease", id.as_str())?, &lease)?
             .mark(key("open-lease", id.as_str())?)
             .say(entry);

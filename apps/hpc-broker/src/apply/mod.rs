@@ -8,9 +8,10 @@ mod walk;
 
 use hpc_audit::Receipt;
 use hpc_error::{HpcError, codes};
-use hpc_resources::PlanId;
+use hpc_resources::{LeaseId, PlanId};
 use jiff::Timestamp;
 
+pub(crate) use crate::apply::accept::Accepting;
 use crate::apply::walk::Walk;
 use crate::books::claim_name;
 use crate::broker::Broker;
@@ -19,6 +20,7 @@ use crate::fail;
 use crate::gate::Gate;
 use crate::progress::{Progress, ProgressSink};
 use crate::records::{LeaseRecord, LeaseState, PlanRecord, PlanState};
+use crate::store::{Change, key};
 
 /// A lease, and the receipts of what was written about it.
 #[derive(Debug)]
@@ -69,12 +71,15 @@ impl Broker {
         check_state(&plan, now)?;
         let standing = self.standing();
         let gate = Gate { standing: &standing, caller, team: &plan.team, request: &plan.request, now };
-        let (lease, receipts) = self.accept(&gate, &plan, revision, now).await?;
+        let id = LeaseId::from_bits(self.fresh_bits());
+        let change = Change::new().expect(key("plan", plan.plan.id.as_str())?, revision);
+        let (lease, receipts) =
+            self.accept(&gate, &plan, Accepting { id, change, replaces: None }, now).await?;
         self.carry_out(&gate, &plan, (lease, receipts), sink).await
     }
 
     /// Tries the offers of an accepted plan until one is had.
-    async fn carry_out(
+    pub(crate) async fn carry_out(
         &self,
         gate: &Gate<'_>,
         plan: &PlanRecord,

@@ -7,7 +7,7 @@ use super::Reconciled;
 use super::clouds::Running;
 use crate::broker::{Broker, sum};
 use crate::fail;
-use crate::records::{EndReason, LeaseRecord, LeaseState};
+use crate::records::{DrainReason, DrainRecord, EndReason, LeaseRecord, LeaseState};
 use crate::store::key;
 
 impl Broker {
@@ -50,7 +50,10 @@ impl Broker {
                 self.end_lease(id, EndReason::Expired, None).await?.0
             }
             LeaseState::Draining if lease.drain.is_some_and(|drain| drain.until <= now) => {
-                self.end_lease(id, EndReason::Drained, None).await?.0
+                let interrupted = |drain: DrainRecord| drain.reason == DrainReason::Interrupted;
+                let reclaimed = lease.drain.is_some_and(interrupted);
+                let reason = if reclaimed { EndReason::Reclaimed } else { EndReason::Drained };
+                self.end_lease(id, reason, None).await?.0
             }
             LeaseState::Active | LeaseState::Draining if !self.has_open_intents(&lease).await? => {
                 self.end_lease(id, EndReason::Reclaimed, None).await?.0

@@ -57,7 +57,7 @@ pub(crate) struct RequestArgs {
     /// A request document: .yaml, .toml or .json
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["gpu", "cpu", "memory", "spot", "on_demand", "kind",
         "duration", "max_hourly", "max_total", "regions", "providers", "instances_max", "team", "name", "purpose",
-        "labels", "priority"])]
+        "labels", "priority", "replace"])]
     pub(crate) file: Option<PathBuf>,
     /// GPU model and how many in all: h100:8
     #[arg(long, value_name = "MODEL[:N]", required_unless_present_any = ["file", "cpu", "memory"])]
@@ -80,6 +80,9 @@ pub(crate) struct RequestArgs {
     /// How long: 2h, 90m, 3d [default: 1h]
     #[arg(long = "for", value_name = "TIME")]
     pub(crate) duration: Option<String>,
+    /// When the provider takes it back, get other capacity for the rest of the time: policy and budget decide anew
+    #[arg(long)]
+    pub(crate) replace: bool,
     /// The most it may cost per hour: 30 or '30.00 USD'
     #[arg(long, value_name = "MONEY")]
     pub(crate) max_hourly: Option<String>,

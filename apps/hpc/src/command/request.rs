@@ -4,7 +4,7 @@ use std::path::Path;
 
 use hpc_broker::{LeaseRecord, PlanRecord, PlanState, Progress, RequestRecord};
 use hpc_error::{HpcError, codes};
-use hpc_resources::{GpuDocument, PlanId, RequestDocument, RequestPriority};
+use hpc_resources::{GpuDocument, OnInterruption, PlanId, RequestDocument, RequestPriority};
 use hpc_types::control::v1::{self, Document, apply_event::Event};
 use serde::Deserialize;
 
@@ -334,6 +334,7 @@ pub(crate) fn from_flags(args: &RequestArgs) -> Result<RequestDocument, HpcError
             .map_err(|error| parse("team", error))?,
         purpose: args.purpose.clone(),
         labels,
+        on_interruption: if args.replace { OnInterruption::Replace } else { OnInterruption::End },
     })
 }
 

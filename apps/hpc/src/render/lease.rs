@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hpc_broker::{LeaseRecord, LeaseState};
+use hpc_broker::{DrainReason, LeaseRecord, LeaseState, ReplacementRecord, ReplacementState};
 use jiff::Timestamp;
 
 use crate::output::{BAD, GOOD, HEAD, WARN, paint};
@@ -128,6 +128,12 @@ pub(crate) fn one(lease: &LeaseRecord, now: Timestamp) -> String {
         let until = text::moment(drain.until);
         table.row(["drains", &format!("since {}, until {until}: {why}", text::moment(drain.since))]);
     }
+    if let Some(old) = &lease.replaces {
+        table.row(["replaces", &format!("{old}, which the provider took back")]);
+    }
+    if let Some(replacement) = &lease.replacement {
+        table.row(["replaced", &replaced(replacement)]);
+    }
     for renewal in &lease.renewals {
         let (by, held) = (text::duration(renewal.by_s), text::money(renewal.held));
         table.row(["renewed", &format!("{} by {by}, {held} held on top", text::moment(renewal.at))]);
@@ -152,7 +158,33 @@ pub(crate) fn step(lease: &LeaseRecord, now: Timestamp) -> String {
     if let Some(cost) = lease.cost {
         let _ = write!(out, ", cost {}", text::money(cost));
     }
+    if lease.drain.is_some_and(|drain| drain.reason == DrainReason::Interrupted) && lease.end_reason.is_none()
+    {
+        out.push_str(": the provider takes it back");
+    }
+    if let Some(replacement) = &lease.replacement {
+        let _ = write!(out, "; replacement {}", text::line(&replaced(replacement)));
+    }
     out.push('\n');
+    out
+}
+
+/// How far the replacement of a lease is. What a provider wrote may be in it.
+fn replaced(replacement: &ReplacementRecord) -> String {
+    let by = replacement.by.as_ref().map(ToString::to_string).unwrap_or_default();
+    let mut out = match (replacement.state, replacement.next_at) {
+        (ReplacementState::Wanted, Some(at)) => format!("wanted, tried at {}", text::clock_time(at)),
+        (ReplacementState::Wanted, None) => "wanted".to_owned(),
+        (ReplacementState::Trying, _) => format!("by {by}, which is being created"),
+        (ReplacementState::Replaced, _) => format!("by {by}"),
+        (ReplacementState::GivenUp, _) => "by nothing, given up".to_owned(),
+    };
+    if replacement.tries > 1 && replacement.state != ReplacementState::Replaced {
+        let _ = write!(out, ", {} tries", replacement.tries);
+    }
+    if let Some(problem) = &replacement.problem {
+        let _ = write!(out, ": {problem}");
+    }
     out
 }
 

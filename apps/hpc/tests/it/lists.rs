@@ -227,6 +227,54 @@ fn a_renewal_says_what_it_holds_and_a_drain_when_it_ends() {
 }
 
 #[test]
+fn an_interrupted_lease_tells_why_it_drains_and_what_replaces_it() {
+    use hpc_broker::{ReplacementRecord, ReplacementState};
+    let mut taken = lease(LeaseState::Draining);
+    let (since, by) = (taken.created_at, Some(taken.id.clone()));
+    let reason = hpc_broker::DrainReason::Interrupted;
+    taken.drain = Some(hpc_broker::DrainRecord { reason, since, until: taken.ends_at.unwrap() });
+    let (problem, state) = (Some("policy denies\u{1b}[2J it".to_owned()), ReplacementState::Wanted);
+    let mut record = ReplacementRecord { state, since, tries: 2, next_at: Some(since), by: None, problem };
+    let mut steps = Vec::new();
+    taken.replacement = Some(record.clone());
+    steps.push(taken.clone());
+    record = ReplacementRecord { state: ReplacementState::Trying, tries: 3, next_at: None, by, ..record };
+    taken.replacement = Some(record.clone());
+    steps.push(taken.clone());
+    taken.replacement =
+        Some(ReplacementRecord { state: ReplacementState::Replaced, problem: None, ..record.clone() });
+    steps.push(taken.clone());
+    taken.replacement = Some(ReplacementRecord { state: ReplacementState::GivenUp, by: None, ..record });
+    (taken.replaces, taken.generation, taken.state) = (Some(taken.id.clone()), 1, LeaseState::Released);
+    steps.push(taken.clone());
+    let daemon = Daemon::start(
+        Answers::default()
+            .with("watch", "hpc.lease/v1", &steps)
+            .with("lease", "hpc.lease/v1", &[taken.clone()])
+            .with("info", "hpc.info/v1", &[info()]),
+    );
+    let watched = daemon.hpc(&["lease", "watch", "lse_3vx9"]);
+    assert_eq!(watched.code, 0, "{}", watched.err);
+    let lines: Vec<&str> = watched.out.lines().collect();
+    assert!(lines[0].contains(": the provider takes it back; replacement wanted, tried at "), "{}", lines[0]);
+    assert!(lines[0].contains("2 tries: policy denies"), "{}", lines[0]);
+    assert!(
+        lines[1].contains(&format!("replacement by {}, which is being created", taken.id)),
+        "{}",
+        lines[1]
+    );
+    assert!(lines[2].ends_with(&format!("replacement by {}", taken.id)), "{}", lines[2]);
+    assert!(lines[3].contains("replacement by nothing, given up"), "{}", lines[3]);
+    let shown = daemon.hpc(&["lease", "show", "lse_3vx9"]);
+    for says in
+        ["replaces", "which the provider took back", "given up, 3 tries", "the provider takes it back"]
+    {
+        assert!(shown.out.contains(says), "{says}: {}", shown.out);
+    }
+    assert!(!shown.out.contains('\u{1b}') && !watched.out.contains('\u{1b}'), "{}", shown.out);
+}
+
+#[test]
 fn a_watched_lease_is_a_line_for_each_step() {
     let steps = [lease(LeaseState::Active), lease(LeaseState::Releasing), lease(LeaseState::Released)];
     let daemon = Daemon::start(Answers::default().with("watch", "hpc.lease/v1", &steps).with(

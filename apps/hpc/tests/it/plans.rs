@@ -126,6 +126,9 @@ fn flags_become_the_document() {
         "max_total": "60", "instances_max": 2, "priority": "high", "team": "ml", "purpose": "test", "labels": {"a": "b"},
     });
     assert_eq!(sent, want);
+    assert_eq!(daemon.hpc(&["request", "plan", "--gpu", "h100:8", "--spot", "--replace"]).code, 0);
+    let sent: serde_json::Value = serde_json::from_str(&daemon.seen().last().unwrap().1).unwrap();
+    assert_eq!(sent["on_interruption"], "replace");
 }
 
 #[test]

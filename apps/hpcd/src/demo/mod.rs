@@ -64,5 +64,6 @@ pub fn built_in_request() -> RequestDocument {
         team: None,
         purpose: None,
         labels: std::collections::BTreeMap::new(),
+        on_interruption: hpc_resources::OnInterruption::End,
     }
 }

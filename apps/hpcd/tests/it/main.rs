@@ -27,6 +27,7 @@ mod owner;
 mod policies;
 mod process;
 mod providers;
+mod replace;
 mod room;
 mod secrets;
 mod stories;

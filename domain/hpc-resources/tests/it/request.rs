@@ -1,8 +1,8 @@
 //! Requests: what is accepted survives its document, what is not says what to do.
 
 use hpc_resources::{
-    AcceleratorModel, Bytes, Money, OfferKind, ProviderId, Region, RequestDocument, RequestError,
-    RequestPriority, ResourceRequest, ResourceUnit, TeamId,
+    AcceleratorModel, Bytes, Money, OfferKind, OnInterruption, ProviderId, Region, RequestDocument,
+    RequestError, RequestPriority, ResourceRequest, ResourceUnit, TeamId,
 };
 use proptest::prelude::*;
 
@@ -113,6 +113,39 @@ fn every_mistake_is_named() {
     ] {
         let text = named(result);
         assert!(text.contains(says), "`{text}` should say `{says}`");
+    }
+}
+
+#[test]
+fn nothing_follows_an_interruption_unless_it_is_asked_for() {
+    let gpu = || ResourceRequest::new("r").add_gpu_nvidia_h100(1);
+    let silent = gpu().build().unwrap();
+    assert_eq!(silent.on_interruption(), OnInterruption::End);
+    assert!(!serde_json::to_string(&silent).unwrap().contains("on_interruption"), "as before there was one");
+    let asked = gpu().with_on_interruption(OnInterruption::Replace).build().unwrap();
+    let text = serde_json::to_string(&asked).unwrap();
+    assert!(text.contains(r#""on_interruption":"replace""#), "{text}");
+    assert_eq!(serde_json::from_str::<ResourceRequest>(&text).unwrap(), asked);
+    let wrong = text.replace("\"replace\"", "\"retry\"");
+    assert!(serde_json::from_str::<ResourceRequest>(&wrong).is_err(), "{wrong}");
+}
+
+#[test]
+fn the_rest_of_a_request_is_the_same_but_for_time_money_and_who_pays() {
+    let limit = |text: &str| Some(text.parse::<Money>().unwrap());
+    let whole = ResourceRequest::new("r").add_gpu_nvidia_h100(1).with_label("a", "b").with_duration_s(7_200);
+    let whole = whole.with_on_interruption(OnInterruption::Replace).build().unwrap();
+    let team = || TeamId::parse("ml").unwrap();
+    let rest = whole.rest(60, limit("0.01 USD"), team()).unwrap();
+    assert_eq!((rest.duration_s(), rest.max_total(), rest.team()), (60, limit("0.01 USD"), Some(&team())));
+    assert_eq!(
+        (rest.labels(), rest.resources(), rest.name()),
+        (whole.labels(), whole.resources(), whole.name())
+    );
+    assert_eq!(rest.on_interruption(), OnInterruption::Replace, "it may be replaced in its turn");
+    assert!(matches!(whole.rest(59, None, team()), Err(RequestError::Range { .. })));
+    for spent in ["0 USD", "-1 USD"] {
+        assert!(matches!(whole.rest(60, limit(spent), team()), Err(RequestError::Limit { .. })), "{spent}");
     }
 }
 

@@ -60,6 +60,8 @@ pub(crate) struct Machine {
     pub(crate) instance_type: String,
     pub(crate) zone: String,
     pub(crate) spot: bool,
+    /// The reservation it runs in, whether it was created for it, and whether that is a block.
+    pub(crate) reserved: Option<(String, bool, bool)>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) created_at: Timestamp,
     /// When its end was asked for, and why.
@@ -77,6 +79,25 @@ impl Machine {
     }
 }
 
+/// A capacity reservation or a block, as EC2 keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct Reserved {
+    pub(crate) id: &'static str,
+    pub(crate) owner: &'static str,
+    pub(crate) block: bool,
+    /// Whether what names no reservation runs in it as well.
+    pub(crate) open: bool,
+    pub(crate) instance_type: &'static str,
+    pub(crate) zone: &'static str,
+    pub(crate) platform: &'static str,
+    pub(crate) state: &'static str,
+    pub(crate) total: usize,
+    /// Instances of others, which no answer shows.
+    pub(crate) hidden: usize,
+    pub(crate) starts_at: Timestamp,
+    pub(crate) ends_at: Option<Timestamp>,
+}
+
 /// A spot request as EC2 shows it: instance, status, since when.
 #[derive(Clone, Debug)]
 pub(crate) struct SpotRequest {
@@ -89,6 +110,7 @@ pub(crate) struct Cloud {
     pub(crate) now: Timestamp,
     pub(crate) machines: Vec<Machine>,
     pub(crate) spot_requests: Vec<SpotRequest>,
+    pub(crate) reservations: Vec<Reserved>,
     /// Zone ids and ways to buy that are out of stock.
     pub(crate) sold_out: BTreeSet<(String, bool)>,
     /// vCPUs by code; what is not named is plenty.
@@ -110,6 +132,7 @@ impl Cloud {
             now: "2026-11-26T12:00:00Z".parse().unwrap(),
             machines: Vec::new(),
             spot_requests: Vec::new(),
+            reservations: Vec::new(),
             sold_out: BTreeSet::new(),
             limits: BTreeMap::new(),
             spot_price: "18.2500",
@@ -148,6 +171,7 @@ impl Cloud {
             "DescribeInstances" => self.describe(query),
             "TerminateInstances" => self.terminate(query),
             "DescribeSpotInstanceRequests" => self.requests(query),
+            "DescribeCapacityReservations" => self.reserved(query),
             other => refusal(400, "InvalidAction", &format!("no {other}")),
         }
     }
@@ -256,7 +280,12 @@ impl Cloud {
         else {
             return refusal(400, "InvalidInstanceType", "no such type");
         };
-        if self.sold_out.contains(&(zone_id(&zone).to_owned(), spot)) {
+        let reserved = match self.reservation_for(query, &zone, count) {
+            Ok(reserved) => reserved,
+            Err(refused) => return refused,
+        };
+        let market = reserved.is_none();
+        if market && self.sold_out.contains(&(zone_id(&zone).to_owned(), spot)) {
             return refusal(
                 500,
                 "InsufficientInstanceCapacity",
@@ -266,7 +295,7 @@ impl Cloud {
         let code = if spot { "L-C4BD4855" } else { "L-417A185B" };
         let running = |machine: &&Machine| machine.spot == spot && machine.end.is_none();
         let used = u32::try_from(self.machines.iter().filter(running).count() + count).unwrap() * vcpus;
-        if self.limits.get(code).is_some_and(|limit| used > *limit) {
+        if market && self.limits.get(code).is_some_and(|limit| used > *limit) {
             let code = if spot { "MaxSpotInstanceCountExceeded" } else { "VcpuLimitExceeded" };
             return refusal(400, code, "You have requested more vCPU capacity than your current limit");
         }
@@ -278,6 +307,7 @@ impl Cloud {
                 instance_type: query.text("InstanceType").to_owned(),
                 zone: zone.clone(),
                 spot,
+                reserved: reserved.clone(),
                 tags: query.tags("instance"),
                 created_at: self.now,
                 end: None,
@@ -287,6 +317,93 @@ impl Cloud {
         let machines: Vec<&Machine> =
             self.machines.iter().filter(|machine| ids.contains(&machine.id)).collect();
         instances_page("RunInstances", &machines, self.now, None)
+    }
+
+    /// In which reservation a create ends up, as EC2 does it: in the one it names, in an open one that fits when it says
+    /// nothing, in none when it says so.
+    fn reservation_for(
+        &self,
+        query: &Query,
+        zone: &str,
+        count: usize,
+    ) -> Result<Option<(String, bool, bool)>, Answer> {
+        let of = "CapacityReservationSpecification";
+        let target = query.text(&format!("{of}.CapacityReservationTarget.CapacityReservationId"));
+        let preference = query.text(&format!("{of}.CapacityReservationPreference"));
+        let market = query.text("InstanceMarketOptions.MarketType");
+        let fits = |have: &&Reserved| have.zone == zone && have.instance_type == query.text("InstanceType");
+        let room = |have: &Reserved| have.total.saturating_sub(have.hidden + self.used(have)) >= count;
+        if target.is_empty() {
+            if market == "capacity-block" {
+                return Err(refusal(400, "MissingParameter", "a capacity block is named by its reservation"));
+            }
+            let open = |have: &&Reserved| have.open && have.state == "active" && room(have);
+            let found = self.reservations.iter().filter(fits).find(open);
+            let takes = market.is_empty() && preference != "none";
+            return Ok(found.filter(|_| takes).map(|have| (have.id.to_owned(), false, false)));
+        }
+        let Some(have) = self.reservations.iter().find(|have| have.id == target) else {
+            return Err(refusal(400, "InvalidCapacityReservationId.NotFound", "no such reservation"));
+        };
+        if !fits(&have) || have.block != (market == "capacity-block") {
+            return Err(refusal(400, "InvalidParameterValue", "the attributes do not match the reservation"));
+        }
+        if have.state != "active" {
+            return Err(refusal(400, "InvalidCapacityReservationState", "the reservation is not active"));
+        }
+        if !room(have) {
+            let message =
+                "The requested reservation does not have sufficient compatible and available capacity";
+            return Err(refusal(400, "ReservationCapacityExceeded", message));
+        }
+        Ok(Some((have.id.to_owned(), true, have.block)))
+    }
+
+    fn used(&self, have: &Reserved) -> usize {
+        let in_it = |machine: &&Machine| machine.reserved.as_ref().is_some_and(|(id, ..)| id == have.id);
+        let there = |machine: &&Machine| machine.state(self.now) != "terminated";
+        self.machines.iter().filter(in_it).filter(there).count()
+    }
+
+    fn reserved(&self, query: &Query) -> Answer {
+        let filters = query.filters();
+        let fits = |have: &&Reserved| {
+            filters.iter().all(|(name, values)| name == "state" && values.iter().any(|one| one == have.state))
+        };
+        let item = |have: &Reserved| {
+            let end = have.ends_at.map_or(String::new(), |at| format!("<endDate>{at}</endDate>"));
+            let (kind, criteria) = (
+                if have.block { "capacity-block" } else { "default" },
+                if have.open { "open" } else { "targeted" },
+            );
+            format!(
+                "<item><capacityReservationId>{}</capacityReservationId><ownerId>{}</ownerId>\
+                 <availabilityZoneId>{}</availabilityZoneId><availabilityZone>{}</availabilityZone>\
+                 <instanceType>{}</instanceType><instancePlatform>{}</instancePlatform><tenancy>default</tenancy>\
+                 <totalInstanceCount>{}</totalInstanceCount><availableInstanceCount>{}</availableInstanceCount>\
+                 <state>{}</state><startDate>{}</startDate>{end}<endDateType>{}</endDateType>\
+                 <instanceMatchCriteria>{criteria}</instanceMatchCriteria><reservationType>{kind}</reservationType></item>",
+                have.id,
+                have.owner,
+                zone_id(have.zone),
+                have.zone,
+                have.instance_type,
+                have.platform,
+                have.total,
+                if have.state == "active" { have.total.saturating_sub(self.used(have)) } else { 0 },
+                have.state,
+                have.starts_at,
+                if have.ends_at.is_some() { "limited" } else { "unlimited" },
+            )
+        };
+        let all: Vec<String> = self.reservations.iter().filter(fits).map(item).collect();
+        // One on a page: none may be missed.
+        let from: usize = query.text("NextToken").parse().unwrap_or(0);
+        let next =
+            if from + 1 < all.len() { format!("<nextToken>{}</nextToken>", from + 1) } else { String::new() };
+        let page = all.get(from).cloned().unwrap_or_default();
+        let body = format!("<capacityReservationSet>{page}</capacityReservationSet>{next}");
+        wrapped("DescribeCapacityReservations", &body)
     }
 
     fn fresh_id(&mut self) -> String {

@@ -52,14 +52,32 @@ pub(crate) fn instances_page(
 }
 
 fn instance(machine: &Machine, now: Timestamp) -> String {
-    let Machine { id, token, instance_type, zone, spot, tags, created_at, end } = machine;
+    let Machine { id, token, instance_type, zone, spot, reserved, tags, created_at, end } = machine;
     let tags: String = tags
         .iter()
         .map(|(key, value)| {
             format!("<item><key>{}</key><value>{}</value></item>", escape(key), escape(value))
         })
         .collect();
-    let lifecycle = if *spot { "<instanceLifecycle>spot</instanceLifecycle>" } else { "" };
+    let lifecycle = match reserved {
+        _ if *spot => "<instanceLifecycle>spot</instanceLifecycle>",
+        Some((_, _, true)) => "<instanceLifecycle>capacity-block</instanceLifecycle>",
+        _ => "",
+    };
+    let reserved = reserved.as_ref().map_or(String::new(), |(id, named, _)| {
+        let asked = if *named {
+            format!(
+                "<capacityReservationTarget><capacityReservationId>{id}</capacityReservationId>\
+                 </capacityReservationTarget>"
+            )
+        } else {
+            "<capacityReservationPreference>open</capacityReservationPreference>".to_owned()
+        };
+        format!(
+            "<capacityReservationId>{id}</capacityReservationId><capacityReservationSpecification>{asked}\
+             </capacityReservationSpecification>"
+        )
+    });
     let end = end.map_or(String::new(), |(at, code)| {
         let reason = match code {
             "Client.UserInitiatedShutdown" => {
@@ -75,7 +93,7 @@ fn instance(machine: &Machine, now: Timestamp) -> String {
         "<item><instanceId>{id}</instanceId><instanceState><code>0</code><name>{}</name></instanceState>\
          <instanceType>{instance_type}</instanceType><launchTime>{created_at}</launchTime>\
          <placement><availabilityZone>{zone}</availabilityZone></placement><clientToken>{token}</clientToken>\
-         {lifecycle}{end}<tagSet>{tags}</tagSet></item>",
+         {lifecycle}{reserved}{end}<tagSet>{tags}</tagSet></item>",
         machine.state(now)
     )
 }

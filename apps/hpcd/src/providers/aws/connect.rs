@@ -10,7 +10,7 @@ use hpc_error::{HpcError, codes};
 use hpc_provider::{BootSource, CapacityProvider, NoBoot, PriceSource};
 use hpc_provider_aws::{
     AwsConfig, AwsPrices as PriceList, AwsProvider, Credentials, OnDemandPrice, OnDemandPrices, PriceTable,
-    RegionConfig,
+    RegionConfig, ReservationConfig,
 };
 use hpc_resources::{InstanceType, Money, PerInstanceHour, ProviderId, Region, ZoneId};
 use jiff::Timestamp;
@@ -72,6 +72,10 @@ fn settings(cloud: &AwsCloud) -> Result<AwsConfig, HpcError> {
     let types = types.collect::<Result<BTreeSet<_>, _>>().map_err(unfit)?;
     let usual = AwsConfig::new(id, regions, types);
     let config = AwsConfig {
+        reservations: cloud
+            .reservations
+            .as_ref()
+            .map(|have| ReservationConfig { account: have.account.clone() }),
         endpoint: cloud.endpoint.clone(),
         root_volume_gib: cloud.root_volume_gib,
         start_delay_s: cloud.start_delay_s.unwrap_or(usual.start_delay_s),

@@ -28,6 +28,7 @@ use super::price_file::CatalogFile;
 ///       subnets: { use1-az1: subnet-0123456789abcdef0 }
 ///       security_groups: [sg-0123456789abcdef0]
 ///   secret: aws/renting                             # hpcd secret put aws/renting --data DIR
+///   reservations: { account: "123456789012" }
 ///   agent: { daemon: "https://hpcd.internal:7801" }
 /// ```
 #[derive(Clone, Debug, Deserialize)]
@@ -46,6 +47,10 @@ pub struct AwsCloud {
     /// On-demand prices that are known here; AWS's price list without.
     #[serde(default)]
     pub prices: Option<AwsPrices>,
+    /// Offer capacity that was set aside: reservations and blocks. What is bought on demand then stays out of them. Neither
+    /// is done without, and the credential needs `ec2:DescribeCapacityReservations` with.
+    #[serde(default)]
+    pub reservations: Option<AwsReservations>,
     /// Start `hpc-agent` at the first boot; nothing is started without.
     #[serde(default)]
     pub agent: Option<AwsAgent>,
@@ -102,6 +107,14 @@ pub struct AwsPrices {
     /// By region, then type: `us-east-1: { p5.48xlarge: 55.04 USD }`.
     #[serde(default)]
     pub on_demand: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// What must be known of reservations.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsReservations {
+    /// The account that rents, twelve digits: what it owns it pays for, used or not.
+    pub account: String,
 }
 
 /// How the agent of an instance reaches this daemon.

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use hpc_audit::{AuditLog, ENTRIES_LIMIT_MAX, Selection, export, verify_bundle};
-use hpc_broker::{IntentRecord, IntentState, LeaseRecord, LeaseState, Listing, OrphanRecord};
+use hpc_broker::{
+    EndReason, IntentRecord, IntentState, LeaseRecord, LeaseState, Listing, OrphanRecord, ReplacementState,
+};
 use hpc_error::HpcError;
 use hpc_resources::{LeaseId, Money, PlanId};
 use hpcd::clock::Pace;
@@ -58,8 +60,18 @@ macro_rules! all {
     }};
 }
 
-/// Opens the directory as a daemon would, lets it come into step, and looks. Gives the number of leases.
-pub async fn check(data: &Path, acknowledged: &mut Acknowledged, all_receipts: bool) -> u64 {
+/// What was found in a directory.
+#[derive(Default)]
+pub struct Found {
+    pub leases: u64,
+    /// Those that a provider took back.
+    pub reclaimed: u64,
+    /// Those of them that were replaced.
+    pub replaced: u64,
+}
+
+/// Opens the directory as a daemon would, lets it come into step, and looks.
+pub async fn check(data: &Path, acknowledged: &mut Acknowledged, all_receipts: bool) -> Found {
     let world = World::open(options(data.to_owned(), "none", Pace::Told))
         .await
         .unwrap_or_else(|error| panic!("{error} {error:?}"));
@@ -68,6 +80,7 @@ pub async fn check(data: &Path, acknowledged: &mut Acknowledged, all_receipts: b
         (all!(world.broker, leases), all!(world.broker, intents), all!(world.broker, orphans));
     one_final_state(&leases, &intents);
     instances_are_leases(&world, &leases, &intents);
+    one_replacement_each(&leases);
     ledger_is_bill(&world, &leases, &intents, &orphans).await;
     answers_stand(&world, &leases, acknowledged).await;
     audit_tells_all(&world, &leases).await;
@@ -77,7 +90,12 @@ pub async fn check(data: &Path, acknowledged: &mut Acknowledged, all_receipts: b
     drop(world);
     let report = hpc_audit_file::verify_dir(&data.join("audit"), Some(&key)).unwrap();
     assert!(report.is_clean() && report.key_trusted, "{report:?}");
-    leases.len() as u64
+    let count = |is: &dyn Fn(&LeaseRecord) -> bool| leases.iter().filter(|lease| is(lease)).count() as u64;
+    Found {
+        leases: leases.len() as u64,
+        reclaimed: count(&|lease| lease.end_reason == Some(EndReason::Reclaimed)),
+        replaced: count(&|lease| lease.replaces.is_some() && lease.active_at.is_some()),
+    }
 }
 
 /// Longer than the reaper's grace and a cloud's consistency bound together, and than a stop takes.
@@ -87,10 +105,15 @@ const BETWEEN_ROUNDS: Duration = Duration::from_secs(45);
 /// the first of them it shows in the second.
 async fn settle(world: &World) -> Result<(), HpcError> {
     let (mut quiet, mut last) = (0, None);
-    for _ in 0..24 {
+    for _ in 0..80 {
         let report = world.reconcile().await?;
+        let replaced = world.replace().await?;
+        let draining = |lease: &LeaseRecord| lease.state == LeaseState::Draining;
+        let draining = world.broker.open_leases().await?.iter().filter(|lease| draining(lease)).count();
         let busy =
             report.audited + report.adopted + report.closed + report.ended + report.reaped + report.pending;
+        let busy =
+            busy + replaced.replaced + replaced.refused + replaced.given_up + replaced.waiting + draining;
         quiet = if busy == 0 && report.problems.is_empty() { quiet + 1 } else { 0 };
         if quiet == 2 {
             return Ok(());
@@ -135,6 +158,31 @@ fn instances_are_leases(world: &World, leases: &[LeaseRecord], intents: &[Intent
     }
     for lease in leases.values().filter(|lease| lease.state == LeaseState::Active) {
         assert_eq!(have.get(lease.id.as_str()).copied().unwrap_or(0), lease.instances, "{lease:?}");
+    }
+}
+
+/// What was replaced was replaced once, by the lease that it names; both say so.
+fn one_replacement_each(leases: &[LeaseRecord]) {
+    let by_id: BTreeMap<&LeaseId, &LeaseRecord> = leases.iter().map(|lease| (&lease.id, lease)).collect();
+    let mut had = BTreeMap::new();
+    for new in leases.iter().filter(|lease| lease.active_at.is_some()) {
+        let Some(old) = &new.replaces else { continue };
+        let twice = had.insert(old, &new.id);
+        assert!(twice.is_none(), "{old} was replaced by {} and by {twice:?}", new.id);
+        let old = by_id[old];
+        let record = old.replacement.as_ref().unwrap();
+        assert_eq!(
+            (record.state, record.by.as_ref()),
+            (ReplacementState::Replaced, Some(&new.id)),
+            "{old:?}"
+        );
+        assert_eq!((new.generation, &new.request), (old.generation + 1, &old.request), "{new:?}");
+    }
+    for old in leases {
+        let Some(record) = &old.replacement else { continue };
+        assert!(record.state.is_final(), "{old:?}");
+        let replaced = record.state == ReplacementState::Replaced;
+        assert_eq!(had.contains_key(&old.id), replaced, "{old:?}");
     }
 }
 

@@ -1,15 +1,15 @@
 //! What a child does until it is killed.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hpc_audit::Receipt;
 use hpc_broker::{Caller, LeaseState, PlanState, Silent};
 use hpc_error::HpcError;
-use hpc_provider_sim::STORIES;
-use hpc_resources::{LeaseId, OfferKind, ResourceRequest};
+use hpc_provider_sim::{Notice, ReclaimRule, STORIES, Script, Where};
+use hpc_resources::{LeaseId, OfferKind, OnInterruption, ResourceRequest};
 use hpcd::clock::Pace;
 use hpcd::people::{PEOPLE, caller};
 use hpcd::world::{World, WorldOptions};
@@ -35,6 +35,21 @@ pub fn options(data: PathBuf, story: &str, pace: Pace) -> WorldOptions {
     }
 }
 
+/// What goes wrong in the clouds of a life: a story, or spot capacity that is taken back, told before, twice, late or never.
+fn trouble(data: &Path, dice: &Dice) -> String {
+    if dice.below(2) == 0 {
+        return STORIES[dice.below(STORIES.len() as u64) as usize].to_owned();
+    }
+    let notice = [Notice::Before, Notice::Twice, Notice::Late, Notice::Never][dice.below(4) as usize];
+    let after_s = 30 + u32::try_from(dice.below(270)).unwrap();
+    let at = Where { kind: Some(OfferKind::Spot), ..Where::default() };
+    let reclaims = vec![ReclaimRule { at, after_s, notice, times: None }];
+    let script = Script { reclaims, ..Script::named("none").unwrap() };
+    let file = data.with_file_name("trouble.json");
+    std::fs::write(&file, serde_json::to_vec(&serde_json::json!({ "script": script })).unwrap()).unwrap();
+    file.display().to_string()
+}
+
 /// One line, in one write, before anything else happens.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
@@ -50,11 +65,11 @@ fn answer(word: &str, id: &str, receipts: &[Receipt]) {
 
 pub async fn live(data: PathBuf, seed: u64) {
     let dice = Arc::new(Dice::new(seed));
-    let story = STORIES[dice.below(STORIES.len() as u64) as usize];
+    let story = trouble(&data, &dice);
     let pace = if dice.below(2) == 0 { Pace::Wall } else { Pace::Told };
     say("\nopening");
     let world =
-        World::open(options(data, story, pace)).await.unwrap_or_else(|error| panic!("{error} {error:?}"));
+        World::open(options(data, &story, pace)).await.unwrap_or_else(|error| panic!("{error} {error:?}"));
     say("opened");
     let [you, lead] =
         PEOPLE.map(|person| caller(&person.spiffe_id(world.identity.trust_domain()).unwrap()).unwrap());
@@ -96,6 +111,12 @@ impl Life {
         match self.dice.below(8) {
             0 => drop(self.world.reconcile().await?),
             1 => self.world.pass(Duration::from_secs(self.dice.below(90)))?,
+            2 => {
+                let report = self.world.replace().await?;
+                if report.replaced > 0 {
+                    say("replaced");
+                }
+            }
             _ => {}
         }
         let (plan, receipts) = broker.plan(&self.you, self.request()).await?;
@@ -126,8 +147,11 @@ impl Life {
         let mut request = ResourceRequest::new("job")
             .add_gpu_nvidia_h100(8)
             .with_duration_s(3_600 + 60 * self.dice.below(60));
-        if self.dice.below(4) == 0 {
+        if self.dice.below(2) == 0 {
             request = request.with_kinds([OfferKind::Spot]);
+        }
+        if self.dice.below(2) == 0 {
+            request = request.with_on_interruption(OnInterruption::Replace);
         }
         request.build().unwrap()
     }

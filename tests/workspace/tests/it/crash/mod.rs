@@ -1,5 +1,5 @@
 //! `kill -9` at any moment, then start again: instances = leases, every intent in one final state or held by an active
-//! lease, the ledger = the bill, and the audit log verifies and holds every answer that was acknowledged.
+//! lease, what providers took back replaced at most once, the ledger = the bill, and the audit log verifies and holds every answer that was acknowledged.
 //!
 //! A child process opens the daemon's world on a data directory and lives: plans, applies, approves, releases, lets time
 //! pass, in three tasks at once. It prints one line for each answer it was given. The parent kills it, opens the same
@@ -82,11 +82,14 @@ fn whenever_the_daemon_is_killed_it_comes_back_in_step() {
     });
     let [killed, opening, answers, leases] =
         [&totals.killed, &totals.opening, &totals.answers, &totals.leases].map(|n| n.load(Ordering::Relaxed));
+    let [reclaimed, replaced] = [&totals.reclaimed, &totals.replaced].map(|n| n.load(Ordering::Relaxed));
     println!(
-        "{killed} kills ({opening} while opening), {answers} acknowledged answers kept, {leases} leases in step, {:.1} s",
+        "{killed} kills ({opening} while opening), {answers} acknowledged answers kept, {leases} leases in step, \
+         {reclaimed} taken back, {replaced} of them replaced, {:.1} s",
         begun.elapsed().as_secs_f64()
     );
     assert_eq!(killed, kills);
+    assert!(kills < KILLS || (reclaimed > 0 && replaced > 0), "nothing was taken back and replaced");
     assert!(leases * 2 > kills, "the children lived too little: {leases} leases in {kills} lives");
 }
 
@@ -96,6 +99,8 @@ struct Totals {
     opening: AtomicU64,
     answers: AtomicU64,
     leases: AtomicU64,
+    reclaimed: AtomicU64,
+    replaced: AtomicU64,
 }
 
 /// Kept when the test fails, so that somebody can look.
@@ -127,9 +132,11 @@ fn one_folder(seed: u64, kills: u64, totals: &Totals) {
         totals.opening.fetch_add(u64::from(!lines.iter().any(|line| line == "opened")), Ordering::Relaxed);
         let fresh = lines.iter().filter_map(|line| acknowledged.note(line)).count() as u64;
         totals.answers.fetch_add(fresh, Ordering::Relaxed);
-        let leases = runtime.block_on(check(&folder.join("data"), &mut acknowledged, nth + 1 == kills));
+        let found = runtime.block_on(check(&folder.join("data"), &mut acknowledged, nth + 1 == kills));
         if nth + 1 == kills {
-            totals.leases.fetch_add(leases, Ordering::Relaxed);
+            totals.leases.fetch_add(found.leases, Ordering::Relaxed);
+            totals.reclaimed.fetch_add(found.reclaimed, Ordering::Relaxed);
+            totals.replaced.fetch_add(found.replaced, Ordering::Relaxed);
         }
     }
 }
