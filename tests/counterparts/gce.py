@@ -22,6 +22,7 @@ METHODS = [
     ("globalOperations", "aggregatedList"),
     ("regions", "list"),
     ("projects", "get"),
+    ("reservations", "aggregatedList"),
 ]
 # The stub calls the operations of all zones by what it lists.
 NAMES = {"globalOperations.aggregatedList": "operations.aggregatedList"}
@@ -31,15 +32,19 @@ SCHEMAS = {
     "BulkInsertInstanceResourcePerInstanceProperties": ["name"],
     "InstanceProperties": [
         "machineType", "guestAccelerators", "labels", "disks", "networkInterfaces", "serviceAccounts", "scheduling",
-        "metadata",
+        "metadata", "reservationAffinity",
     ],
+    "ReservationAffinity": None,
+    "Duration": None,
     "AcceleratorConfig": None,
     "AttachedDisk": ["boot", "autoDelete", "initializeParams"],
     "AttachedDiskInitializeParams": ["sourceImage", "diskType", "diskSizeGb", "labels"],
     "NetworkInterface": ["subnetwork", "accessConfigs"],
     "AccessConfig": ["name", "type"],
     "ServiceAccount": None,
-    "Scheduling": ["provisioningModel", "instanceTerminationAction", "automaticRestart", "onHostMaintenance"],
+    "Scheduling": [
+        "provisioningModel", "instanceTerminationAction", "automaticRestart", "onHostMaintenance", "maxRunDuration",
+    ],
     "Metadata": ["items"],
     "Operation": [
         "kind", "id", "name", "operationType", "status", "progress", "insertTime", "startTime", "endTime", "zone", "selfLink",
@@ -53,7 +58,17 @@ SCHEMAS = {
     "InstanceList": ["items", "nextPageToken", "warning"],
     "Instance": [
         "kind", "id", "name", "zone", "machineType", "status", "creationTimestamp", "labels", "labelFingerprint", "scheduling",
-        "guestAccelerators", "selfLink",
+        "guestAccelerators", "selfLink", "reservationAffinity",
+    ],
+    "ReservationAggregatedList": ["items", "nextPageToken", "unreachables", "warning"],
+    "ReservationsScopedList": None,
+    "Reservation": [
+        "kind", "id", "name", "zone", "status", "specificReservation", "specificReservationRequired", "deleteAtTime",
+        "resourcePolicies", "selfLink",
+    ],
+    "AllocationSpecificSKUReservation": ["count", "inUseCount", "assuredCount", "instanceProperties"],
+    "AllocationSpecificSKUAllocationReservedInstanceProperties": [
+        "machineType", "guestAccelerators", "minCpuPlatform",
     ],
     "MachineTypeAggregatedList": ["items", "nextPageToken", "unreachables", "warning"],
     "MachineTypesScopedList": None,
@@ -135,13 +150,13 @@ def client(address):
     instances = at(compute.InstancesClient)
     operations = at(compute.ZoneOperationsClient)
 
-    def create(names, request_id, owner="python"):
+    def create(names, request_id, owner="python", **more):
         disk = compute.AttachedDisk(
             boot=True, auto_delete=True, initialize_params=compute.AttachedDiskInitializeParams(source_image="image")
         )
         properties = compute.InstanceProperties(
             machine_type="a2-ultragpu-8g", labels={"hpc-owner": owner}, disks=[disk],
-            scheduling=compute.Scheduling(provisioning_model="SPOT", instance_termination_action="DELETE"),
+            **(more or {"scheduling": compute.Scheduling(provisioning_model="SPOT", instance_termination_action="DELETE")}),
         )
         per_instance = {name: compute.BulkInsertInstanceResourcePerInstanceProperties(name=name) for name in names}
         body = compute.BulkInsertInstanceResource(
@@ -208,6 +223,35 @@ def client(address):
     except Exception as error:
         assert getattr(error, "code", None) == 400, error
 
+    def standing():
+        everywhere = at(compute.ReservationsClient).aggregated_list(project=project)
+        [found] = [found for _, scoped in everywhere for found in scoped.reservations]
+        return found
+
+    found = standing()
+    assert (found.name, found.status, found.specific_reservation_required) == ("training", "READY", True), found
+    assert found.specific_reservation.instance_properties.machine_type == "a2-ultragpu-8g", found
+    before = (found.specific_reservation.count, found.specific_reservation.in_use_count)
+    assert before == (1, 0), found
+    named = compute.ReservationAffinity(
+        consume_reservation_type="SPECIFIC_RESERVATION", key="compute.googleapis.com/reservation-name", values=["training"]
+    )
+    standard = compute.Scheduling(provisioning_model="STANDARD")
+
+    def outcome(name, **more):
+        operation = create([name], str(uuid.uuid4()), owner="python-set-aside", **more)
+        return operations.get(project=project, zone=zone, operation=operation.name)
+
+    assert not outcome("py-r0", scheduling=standard, reservation_affinity=named).error.errors
+    assert standing().specific_reservation.in_use_count == 1
+    full = outcome("py-r1", scheduling=standard, reservation_affinity=named)
+    assert "CONDITION_NOT_MET" in [error.code for error in full.error.errors], full
+    nowhere = compute.ReservationAffinity(consume_reservation_type="NO_RESERVATION")
+    flex = compute.Scheduling(
+        provisioning_model="FLEX_START", instance_termination_action="DELETE", on_host_maintenance="TERMINATE",
+        max_run_duration=compute.Duration(seconds=86_400),
+    )
+    assert not outcome("py-f0", scheduling=flex, reservation_affinity=nowhere).error.errors
     print("the client of Google's agrees with the stub")
 
 

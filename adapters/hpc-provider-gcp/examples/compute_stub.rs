@@ -22,6 +22,17 @@ async fn main() {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
     assert!(address.starts_with("127.0.0.1:"), "it serves this machine only: 127.0.0.1:PORT");
     let stub = stub::Stub::start(&address).await;
+    stub.cloud().reservations = vec![stub::cloud::Reserved {
+        name: "training",
+        zone: "us-central1-a",
+        machine_type: "a2-ultragpu-8g",
+        status: "READY",
+        count: 1,
+        hidden: 0,
+        by_name: true,
+        platform: None,
+        ends_at: None,
+    }];
     println!("{}", stub.url);
     // Its clock stands still otherwise, and new instances would never show up in lists.
     loop {

@@ -17,6 +17,11 @@ pub const TYPES_MAX: usize = 64;
 /// Entries on one page, at most: what Compute Engine takes.
 pub const PAGE_MAX: u16 = 500;
 
+/// Shortest run of an instance by flex-start, in seconds: what Compute Engine takes.
+pub const FLEX_RUN_S_MIN: u32 = 600;
+/// Longest run of an instance by flex-start, in seconds: seven days, what Compute Engine takes.
+pub const FLEX_RUN_S_MAX: u32 = 604_800;
+
 /// Settings of `GcpProvider`, which the feature `sdk` brings.
 #[derive(Clone, Debug)]
 pub struct GcpConfig {
@@ -39,6 +44,12 @@ pub struct GcpConfig {
     pub service_account: Option<String>,
     /// Whether instances get an address that the internet reaches. Without, they need NAT to reach it.
     pub external_ip: bool,
+    /// Whether reservations of the project are offered, those that an instance must name. What is bought on demand then stays
+    /// out of all of them; without, Compute Engine puts it into one that fits.
+    pub reservations: bool,
+    /// How long an instance that is bought by flex-start may run, in seconds, [`FLEX_RUN_S_MIN`] to [`FLEX_RUN_S_MAX`];
+    /// `None` offers none.
+    pub flex_run_max_s: Option<u32>,
     /// Where the credential comes from.
     pub credentials: Credentials,
     /// Another address than Google's own: a private endpoint, a test server.
@@ -123,6 +134,9 @@ pub enum ConfigError {
     /// A page size that Compute Engine does not take.
     #[error("a page has 1 to {PAGE_MAX} entries, not {0}")]
     Page(u16),
+    /// A run by flex-start that Compute Engine does not take.
+    #[error("by flex-start an instance runs {FLEX_RUN_S_MIN} to {FLEX_RUN_S_MAX} s, not {0}")]
+    Flex(u32),
     /// A time limit of zero.
     #[error("a time limit of zero lets no call through")]
     Timeout,
@@ -156,6 +170,8 @@ impl GcpConfig {
             disk_gib: None,
             service_account: None,
             external_ip: false,
+            reservations: false,
+            flex_run_max_s: None,
             credentials: Credentials::Chain,
             endpoint: None,
             call_timeout: Duration::from_secs(20),
@@ -194,6 +210,11 @@ impl GcpConfig {
         }
         if !(1..=PAGE_MAX).contains(&self.page_entries) {
             return Err(ConfigError::Page(self.page_entries));
+        }
+        if let Some(run_s) =
+            self.flex_run_max_s.filter(|run| !(FLEX_RUN_S_MIN..=FLEX_RUN_S_MAX).contains(run))
+        {
+            return Err(ConfigError::Flex(run_s));
         }
         if self.call_timeout.is_zero() || self.create_timeout.is_zero() {
             return Err(ConfigError::Timeout);
@@ -304,6 +325,11 @@ mod tests {
         assert_eq!(wrong(|config| config.image = " ".to_owned()), ConfigError::Missing("image"));
         assert_eq!(wrong(|config| config.disk_type = String::new()), ConfigError::Missing("disk type"));
         assert_eq!(wrong(|config| config.page_entries = 0), ConfigError::Page(0));
+        assert_eq!(wrong(|config| config.flex_run_max_s = Some(599)), ConfigError::Flex(599));
+        assert_eq!(wrong(|config| config.flex_run_max_s = Some(604_801)), ConfigError::Flex(604_801));
+        for fits in [FLEX_RUN_S_MIN, FLEX_RUN_S_MAX] {
+            assert_eq!(GcpConfig { flex_run_max_s: Some(fits), ..fine() }.check(), Ok(()));
+        }
         assert_eq!(wrong(|config| config.page_entries = 501), ConfigError::Page(501));
         assert_eq!(wrong(|config| config.call_timeout = Duration::ZERO), ConfigError::Timeout);
         assert_eq!(wrong(|config| config.create_timeout = Duration::ZERO), ConfigError::Timeout);

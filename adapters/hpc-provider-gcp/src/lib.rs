@@ -29,6 +29,7 @@ pub mod machine;
 pub mod names;
 pub mod price;
 pub mod quota;
+pub mod reservation;
 pub mod startup;
 pub mod taxonomy;
 

@@ -161,6 +161,13 @@ impl Machine {
         }
     }
 
+    /// Whether flex-start has it: an accelerator-optimized machine, G4 aside.
+    #[must_use]
+    pub fn sells_flex(&self) -> bool {
+        const SERIES: [&str; 4] = ["a2-", "a3-", "a4-", "g2-"];
+        self.added.is_none() && SERIES.iter().any(|series| self.machine_type.starts_with(series))
+    }
+
     /// What it is made of, in a zone where its type has these facts and at most `cards_max` devices may be added.
     ///
     /// # Errors

@@ -22,7 +22,8 @@ pub struct KnownPrice {
 /// sum. [`PriceTable::default`] knows none: an offer whose price is unknown is shown and never bought.
 #[async_trait]
 pub trait Prices: Send + Sync {
-    /// The prices of these types in a region, by spot and on demand; what is not known is left out.
+    /// The prices of these types in a region, by spot, on demand and flex-start; what is not known is left
+    /// out.
     ///
     /// # Errors
     /// [`hpc_provider::ProviderError`] of any kind; certainty is always `NotDone`.
@@ -69,8 +70,9 @@ impl Prices for PriceTable {
         types: &[InstanceType],
         _now: Timestamp,
     ) -> Result<BTreeMap<(InstanceType, OfferKind), KnownPrice>> {
-        let asked =
-            types.iter().flat_map(|name| [OfferKind::Spot, OfferKind::OnDemand].map(|kind| (name, kind)));
+        let asked = types.iter().flat_map(|name| {
+            [OfferKind::Spot, OfferKind::OnDemand, OfferKind::Flex].map(|kind| (name, kind))
+        });
         let found = asked.filter_map(|(name, kind)| {
             let price = self.0.get(&(region.clone(), name.clone(), kind))?;
             Some(((name.clone(), kind), price.clone()))

@@ -114,6 +114,11 @@ const TABLE: &[(&str, ErrorKind, Scope)] = &[
     ("RESOURCE_ALREADY_EXISTS", Conflict, Scope::Zone),
 ];
 
+/// The codes of a condition that does not hold, and what they say of a reservation without room.
+const CONDITIONS: [&str; 2] = ["conditionNotMet", "CONDITION_NOT_MET"];
+const FULL: [&str; 2] =
+    ["does not have available resources for the request", "No available resources in specified reservations"];
+
 /// Codes of a service that is unwell: the call may have been carried out.
 const OUTAGES: &[&str] =
     &["backendError", "internalError", "INTERNAL_ERROR", "serviceUnavailable", "UNAVAILABLE"];
@@ -155,6 +160,10 @@ pub fn judge(effect: Effect, failure: &Failure<'_>) -> ProviderError {
             None => internal(Scope::Region, &format!("HTTP_{status}"), message),
         },
         Failure::Code { code, message, status } => {
+            // One code for all that does not hold; a reservation that is full is another offer's chance.
+            if CONDITIONS.contains(&code) && FULL.iter().any(|text| message.contains(text)) {
+                return refused(Capacity, Scope::Zone, code, message);
+            }
             if let Some((_, kind, scope)) = TABLE.iter().find(|(known, ..)| *known == code) {
                 // The one quota that counts all regions: no other region is left to try.
                 let everywhere = *kind == Quota && message.contains(ALL_REGIONS);
@@ -257,6 +266,18 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_full_reservation_is_no_stock_and_other_conditions_are_not() {
+        for code in CONDITIONS {
+            let of = |message| judge(Effect::Write, &Failure::Code { code, message, status: 412 });
+            let full =
+                of("Specified reservation 'training' does not have available resources for the request.");
+            assert_eq!((full.kind, full.scope, full.certainty), (Capacity, Scope::Zone, Certainty::NotDone));
+            let other = of("Specified reservation 'training' does not exist.");
+            assert_eq!((other.kind, other.certainty), (Config, Certainty::NotDone));
         }
     }
 

@@ -2,7 +2,8 @@
 
 use google_cloud_auth::credentials::{Builder, Credentials as Key, anonymous, service_account};
 use google_cloud_compute_v1::client::{
-    AcceleratorTypes, GlobalOperations, Instances, MachineTypes, Projects, Regions, ZoneOperations,
+    AcceleratorTypes, GlobalOperations, Instances, MachineTypes, Projects, Regions, Reservations,
+    ZoneOperations,
 };
 use google_cloud_gax::retry_policy::NeverRetry;
 use hpc_provider::{Certainty, ErrorKind, ProviderError, Scope};
@@ -38,6 +39,7 @@ pub(crate) struct Clients {
     pub(crate) zone_operations: ZoneOperations,
     pub(crate) global_operations: GlobalOperations,
     pub(crate) regions: Regions,
+    pub(crate) reservations: Reservations,
     pub(crate) projects: Projects,
 }
 
@@ -85,6 +87,7 @@ impl Clients {
             zone_operations: client!(ZoneOperations, config, key),
             global_operations: client!(GlobalOperations, config, key),
             regions: client!(Regions, config, key),
+            reservations: client!(Reservations, config, key),
             projects: client!(Projects, config, key),
         })
     }

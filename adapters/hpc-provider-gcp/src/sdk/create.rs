@@ -5,8 +5,8 @@ use google_cloud_compute_v1::model::scheduling::{
 };
 use google_cloud_compute_v1::model::{
     AcceleratorConfig, AccessConfig, AttachedDisk, AttachedDiskInitializeParams, BulkInsertInstanceResource,
-    BulkInsertInstanceResourcePerInstanceProperties, InstanceProperties, Metadata, NetworkInterface,
-    Operation, Scheduling, ServiceAccount, access_config, metadata,
+    BulkInsertInstanceResourcePerInstanceProperties, Duration, InstanceProperties, Metadata,
+    NetworkInterface, Operation, Scheduling, ServiceAccount, access_config, metadata,
 };
 use hpc_provider::{
     Certainty, ErrorKind, InstanceHandle, InstanceState, ProviderError, ProvisionResult, ProvisionSpec,
@@ -14,7 +14,7 @@ use hpc_provider::{
 };
 use hpc_resources::OfferKind;
 
-use crate::config::RegionConfig;
+use crate::config::{FLEX_RUN_S_MAX, FLEX_RUN_S_MIN, RegionConfig};
 use crate::labels;
 use crate::machine::Machine;
 use crate::names::{self, Place};
@@ -23,6 +23,7 @@ use crate::taxonomy::Effect;
 use super::client::nonsense;
 use super::operation::made;
 use super::provider::GcpProvider;
+use super::reserved::target;
 
 /// Most instances that one call creates in a zone.
 pub(crate) const AT_ONCE_MAX: u32 = 1_000;
@@ -87,7 +88,15 @@ impl GcpProvider {
                 &format!("the offer is of `{}`", offer.provider),
             ));
         }
-        if !matches!(offer.kind, OfferKind::Spot | OfferKind::OnDemand) {
+        // What names no reservation would run in any, or in none, at a price that nobody agreed to; what names no end by
+        // flex-start would not be taken.
+        let can = match offer.kind {
+            OfferKind::Spot | OfferKind::OnDemand => offer.reservation.is_none(),
+            OfferKind::Reserved => self.config.reservations && offer.reservation.is_some(),
+            OfferKind::Flex => offer.reservation.is_none() && run_s(spec).is_some(),
+            OfferKind::Owned | OfferKind::Block => false,
+        };
+        if !can {
             let message = format!("`{}` cannot be bought here", offer.kind.as_str());
             return Err(config(Scope::Zone, "Kind", &message));
         }
@@ -105,11 +114,15 @@ impl GcpProvider {
     /// The instances that the intent's token created. They are in the offer's zone: no other has to answer.
     async fn of_token(&self, spec: &ProvisionSpec) -> Result<Vec<InstanceState>> {
         let Some(filter) = labels::filter(TAG_INTENT, spec.intent.as_str()) else { return Ok(Vec::new()) };
-        let mut found = self.states(&self.find_in(spec.offer.zone.as_str(), &filter).await?);
-        found.retain(|state| {
-            Place::parse(&state.handle.id).is_some_and(|place| names::is_of_token(&spec.token, &place.name))
-        });
-        Ok(found)
+        let mut found = self.find_in(spec.offer.zone.as_str(), &filter).await?;
+        let of_token =
+            |name: &Option<String>| name.as_deref().is_some_and(|name| names::is_of_token(&spec.token, name));
+        found.retain(|(_, instance)| of_token(&instance.name));
+        let wanted = spec.offer.reservation.as_ref().map(|reservation| reservation.id.as_str());
+        if found.iter().any(|(_, instance)| target(instance) != wanted) {
+            return Err(token_in_use("instances of another reservation have this token"));
+        }
+        Ok(self.states(&found))
     }
 
     /// The answer of a create that has happened before; a conflict where it was another create.
@@ -197,6 +210,7 @@ impl GcpProvider {
             .set_disks([AttachedDisk::new().set_boot(true).set_auto_delete(true).set_initialize_params(disk)])
             .set_network_interfaces([network])
             .set_service_accounts(self.config.service_account.iter().map(account))
+            .set_or_clear_reservation_affinity(self.affinity(spec))
             .set_scheduling(scheduling(spec));
         let Some(reference) = &spec.user_data_ref else { return Ok(properties) };
         let script = self.scripts.resolve(reference).await;
@@ -207,21 +221,34 @@ impl GcpProvider {
     }
 }
 
-/// How it is bought. A spot instance that is taken back is deleted, and its disk with it.
+/// How it is bought. An instance that is taken back, or whose time is over, is deleted, and its disk with it.
 fn scheduling(spec: &ProvisionSpec) -> Scheduling {
     let scheduling = Scheduling::new();
-    let scheduling = if spec.offer.accelerators.is_some() || spec.offer.kind == OfferKind::Spot {
+    let ends = matches!(spec.offer.kind, OfferKind::Spot | OfferKind::Flex);
+    let scheduling = if spec.offer.accelerators.is_some() || ends {
         // Devices cannot move to another host, and neither can spot instances.
         scheduling.set_on_host_maintenance(OnHostMaintenance::Terminate)
     } else {
         scheduling
     };
-    if spec.offer.kind == OfferKind::Spot {
+    let ended = |scheduling: Scheduling| {
         scheduling
-            .set_provisioning_model(ProvisioningModel::Spot)
             .set_instance_termination_action(InstanceTerminationAction::Delete)
             .set_automatic_restart(false)
-    } else {
-        scheduling.set_provisioning_model(ProvisioningModel::Standard)
+    };
+    match spec.offer.kind {
+        OfferKind::Spot => ended(scheduling.set_provisioning_model(ProvisioningModel::Spot)),
+        OfferKind::Flex => ended(
+            scheduling
+                .set_provisioning_model(ProvisioningModel::FlexStart)
+                .set_or_clear_max_run_duration(run_s(spec).map(|run_s| Duration::new().set_seconds(run_s))),
+        ),
+        _ => scheduling.set_provisioning_model(ProvisioningModel::Standard),
     }
+}
+
+/// How long an instance may run that is bought by flex-start.
+fn run_s(spec: &ProvisionSpec) -> Option<i64> {
+    let bounds = u64::from(FLEX_RUN_S_MIN)..=u64::from(FLEX_RUN_S_MAX);
+    spec.offer.run_max_s.filter(|run_s| bounds.contains(run_s)).and_then(|run_s| i64::try_from(run_s).ok())
 }

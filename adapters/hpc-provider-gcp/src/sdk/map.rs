@@ -1,6 +1,6 @@
 //! Compute Engine's words to ours.
 
-use google_cloud_compute_v1::model::{Instance, MachineType, Scheduling};
+use google_cloud_compute_v1::model::{Instance, MachineType};
 use hpc_provider::{InstanceHandle, InstancePhase, InstanceState};
 use hpc_resources::{OfferKind, ProviderId};
 use jiff::Timestamp;
@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use crate::labels;
 use crate::machine::{Machine, TypeFacts};
 use crate::names::{self, Place};
+
+use super::reserved::target;
 
 /// A time such as `2026-11-26T04:00:00.123-08:00`.
 pub(crate) fn time(text: Option<&str>) -> Option<Timestamp> {
@@ -27,7 +29,7 @@ pub(crate) fn instance(provider: &ProviderId, zone: &str, instance: &Instance) -
         phase: phase(instance.status.as_ref().and_then(|status| status.name()).unwrap_or_default()),
         zone: names::zone_id(zone)?,
         instance_type: Machine::instance_type(machine_type, &devices(instance))?,
-        kind: kind(instance.scheduling.as_ref()),
+        kind: kind(instance),
         price: None,
         tags: labels::to_tags(&instance.labels),
         launched_at: time(instance.creation_timestamp.as_deref())?,
@@ -56,12 +58,14 @@ fn phase(status: &str) -> InstancePhase {
     }
 }
 
-fn kind(scheduling: Option<&Scheduling>) -> OfferKind {
-    let Some(scheduling) = scheduling else { return OfferKind::OnDemand };
+fn kind(instance: &Instance) -> OfferKind {
+    let market = if target(instance).is_some() { OfferKind::Reserved } else { OfferKind::OnDemand };
+    let Some(scheduling) = &instance.scheduling else { return market };
     match scheduling.provisioning_model.as_ref().and_then(|model| model.name()) {
         Some("SPOT") => OfferKind::Spot,
         _ if scheduling.preemptible == Some(true) => OfferKind::Spot,
-        None | Some("STANDARD") => OfferKind::OnDemand,
+        None | Some("STANDARD") => market,
+        Some("FLEX_START") => OfferKind::Flex,
         Some(_) => OfferKind::Reserved,
     }
 }

@@ -11,6 +11,7 @@ mod provider;
 mod quotas;
 mod recent;
 mod release;
+mod reserved;
 
 use std::sync::Arc;
 

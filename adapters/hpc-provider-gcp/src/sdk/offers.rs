@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use hpc_provider::{
     Certainty, ErrorKind, ProviderError, Quote, QuoteRequest, Result, Scope, SpotPrice, SpotPrices,
 };
-use hpc_resources::{InstanceType, Offer, OfferKind, QuotaCost, QuotaFamily, Region, StockHint, ZoneId};
+use hpc_resources::{
+    Currency, InstanceType, Money, Offer, OfferKind, PerInstanceHour, QuotaCost, QuotaFamily, Region,
+    StockHint, ZoneId,
+};
 use jiff::Timestamp;
 
 use crate::machine::{Machine, Shape};
@@ -41,6 +44,8 @@ impl GcpProvider {
         };
         places.retain(|place| wanted(&place.region) && self.config.at(place.zone.as_str()).is_some());
         let types: Vec<InstanceType> = self.config.instance_types.iter().cloned().collect();
+        let (set_aside, all_told) =
+            if places.is_empty() { (Vec::new(), true) } else { self.set_aside().await? };
         let mut offers = Vec::new();
         for region in regions {
             let here = || places.iter().filter(|place| place.region == *region);
@@ -49,10 +54,24 @@ impl GcpProvider {
             }
             let prices = self.prices.prices(region, &types, *now).await?;
             for place in here() {
-                for kind in place.machine.kinds() {
-                    let price = prices.get(&(place.instance_type.clone(), *kind));
-                    offers.push(self.offer(place, *kind, price, *now));
+                let flex = self.config.flex_run_max_s.filter(|_| place.machine.sells_flex());
+                for kind in place.machine.kinds().iter().copied().chain(flex.map(|_| OfferKind::Flex)) {
+                    let price = prices.get(&(place.instance_type.clone(), kind));
+                    offers.push(self.offer(place, kind, price, *now));
                 }
+                // What is paid for costs nothing more, in the currency of everything else.
+                let currency = prices.values().next().map_or(Currency::USD, |known| known.price.0.currency());
+                let here = set_aside.iter().filter(|(zone, instance_type, _)| {
+                    (zone, instance_type) == (&place.zone, &place.instance_type)
+                });
+                offers.extend(here.map(|(.., reservation)| Offer {
+                    price: Some(PerInstanceHour(Money::from_nanos(0, currency))),
+                    stock: if reservation.left > 0 { StockHint::Likely } else { StockHint::Unlikely },
+                    // The reservation itself takes the quota, used or not.
+                    quota: None,
+                    reservation: Some(Box::new(reservation.clone())),
+                    ..self.offer(place, OfferKind::Reserved, None, *now)
+                }));
             }
         }
         let model = request.accelerators().map(|(model, _)| model);
@@ -66,7 +85,7 @@ impl GcpProvider {
             offer.snapshot.clone_from(&snapshot);
         }
         let provider = self.config.provider.clone();
-        Ok(Quote { provider, snapshot, as_of: *now, offers, truncated: !whole })
+        Ok(Quote { provider, snapshot, as_of: *now, offers, truncated: !(whole && all_told) })
     }
 
     fn offer(&self, place: &Place, kind: OfferKind, price: Option<&KnownPrice>, now: Timestamp) -> Offer {
@@ -74,7 +93,9 @@ impl GcpProvider {
         let Place { shape, machine, .. } = place;
         let price = price.filter(|price| price.price.0.nanos() > 0);
         let devices = shape.accelerators.map_or(0, |have| have.count);
-        let counted = quota::of(&machine.machine_type, shape.device.as_deref(), spot);
+        let flex = kind == OfferKind::Flex;
+        // Flex-start is counted as spot is.
+        let counted = quota::of(&machine.machine_type, shape.device.as_deref(), spot || flex);
         let (family, units) = match counted {
             Some(Counted::Devices(family)) => (Some(family), devices),
             Some(Counted::Cpus(family)) => (Some(family), shape.vcpus),
@@ -99,7 +120,7 @@ impl GcpProvider {
             reclaim_bp_per_hour: if spot { self.config.spot_reclaim_bp_per_hour } else { 0 },
             simulated: false,
             reservation: None,
-            run_max_s: None,
+            run_max_s: self.config.flex_run_max_s.filter(|_| flex).map(u64::from),
         }
     }
 

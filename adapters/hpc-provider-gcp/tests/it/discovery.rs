@@ -108,15 +108,29 @@ async fn every_call_and_every_answer_is_as_google_describes_it() {
     rig.provider.get_quote(&hpc_provider::QuoteRequest { request: plain, now: rig.now() }).await.unwrap();
     rig.stub.cloud().sold_out.insert((spec.offer.zone.to_string(), true));
     rig.provider.provision(&rig.spec(2, 2).await).await.unwrap_err();
+    // What is set aside, and flex-start, beside.
+    let (mut calls, mut answers) = (Vec::new(), Vec::new());
+    for kind in [OfferKind::Reserved, OfferKind::Flex] {
+        let other = StubRig::set_aside(Some(kind)).await;
+        other.stub.cloud().reservations[0].ends_at = Some("2026-12-01T00:00:00Z".parse().unwrap());
+        other.provider.provision(&other.spec(1, 1).await).await.unwrap();
+        other.stub.pass(Duration::from_secs(60));
+        other.provider.list_owned("suite", None).await.unwrap();
+        let cloud = other.stub.cloud();
+        calls.extend(cloud.calls.clone());
+        answers.extend(cloud.answers.clone());
+    }
 
     let cloud = rig.stub.cloud();
-    let mut found: Vec<String> = cloud.calls.iter().flat_map(|call| wrong_call(&document, call)).collect();
-    for (action, (status, answer)) in cloud.answers.iter().filter(|(_, (status, _))| *status == 200) {
+    calls.extend(cloud.calls.clone());
+    answers.extend(cloud.answers.clone());
+    let mut found: Vec<String> = calls.iter().flat_map(|call| wrong_call(&document, call)).collect();
+    for (action, (status, answer)) in answers.iter().filter(|(_, (status, _))| *status == 200) {
         let schema = &document["methods"][action]["response"];
         found.extend(wrong(&document, schema, answer, &format!("{action} {status}")));
     }
     assert!(found.is_empty(), "{found:#?}");
-    let tried: BTreeSet<&str> = cloud.calls.iter().map(|call| call.action.as_str()).collect();
+    let tried: BTreeSet<&str> = calls.iter().map(|call| call.action.as_str()).collect();
     let all: BTreeSet<&str> = document["methods"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(tried, all, "a method of the excerpt that nothing called");
 }

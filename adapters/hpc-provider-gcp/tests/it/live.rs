@@ -38,6 +38,9 @@ async fn one_small_instance_comes_and_goes() {
         return;
     }
     let told = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} must be set"));
+    // In a reservation that the README says how to make, if it is told so.
+    let reservations = std::env::var("HPC_LIVE_GCP_RESERVATIONS").as_deref() == Ok("1");
+    let kind = if reservations { OfferKind::Reserved } else { OfferKind::OnDemand };
     let config = GcpConfig::new(
         ProviderId::parse("gcp").unwrap(),
         told("HPC_LIVE_GCP_PROJECT"),
@@ -45,11 +48,12 @@ async fn one_small_instance_comes_and_goes() {
         vec![RegionConfig::new(region(&told("HPC_LIVE_GCP_REGION")))],
         BTreeSet::from([InstanceType::parse(TYPE).unwrap()]),
     );
+    let config = GcpConfig { reservations, ..config };
     // No price is needed to try the create: the broker is what never buys without one.
     let prices = Arc::new(PriceTable::default());
     let provider = GcpProvider::connect(config, prices, Arc::new(NoScripts), Arc::new(now)).await.unwrap();
 
-    let request = ResourceRequest::new("live").add_cpu(1).with_kinds([OfferKind::OnDemand]).build().unwrap();
+    let request = ResourceRequest::new("live").add_cpu(1).with_kinds([kind]).build().unwrap();
     let quote = provider.get_quote(&QuoteRequest { request, now: now() }).await.unwrap();
     let offer = quote.offers.into_iter().next().expect("an offer of n1-standard-1");
     let mut spec = spec(offer, now().as_nanosecond().unsigned_abs(), 1, now());

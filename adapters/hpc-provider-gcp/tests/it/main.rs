@@ -14,6 +14,7 @@ mod conformance;
 mod discovery;
 mod live;
 mod offers;
+mod reservations;
 mod rig;
 mod story;
 mod stub;

@@ -16,7 +16,7 @@ use hpc_resources::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::stub::cloud::PROJECT;
+use crate::stub::cloud::{PROJECT, Reserved};
 use crate::stub::{Fault, Stub};
 
 pub fn region(name: &str) -> Region {
@@ -54,12 +54,14 @@ pub fn prices(as_of: Timestamp) -> PriceTable {
     let price = |nanos| KnownPrice { price: PerInstanceHour(Money::from_nanos(nanos, Currency::USD)), as_of };
     let name = || InstanceType::parse("a2-ultragpu-8g").unwrap();
     ["us-central1", "europe-west4"].into_iter().fold(PriceTable::default(), |table, place| {
-        table.with(region(place), name(), OfferKind::OnDemand, price(40_550_000_000)).with(
-            region(place),
-            name(),
-            OfferKind::Spot,
-            price(20_270_000_000),
-        )
+        let prices = [
+            (OfferKind::OnDemand, 40_550_000_000),
+            (OfferKind::Spot, 20_270_000_000),
+            (OfferKind::Flex, 19_100_000_000),
+        ];
+        prices
+            .into_iter()
+            .fold(table, |table, (kind, nanos)| table.with(region(place), name(), kind, price(nanos)))
     })
 }
 
@@ -78,6 +80,20 @@ pub fn eight_a100(kind: Option<OfferKind>) -> ResourceRequest {
     }
 }
 
+pub fn reserved(name: &'static str) -> Reserved {
+    Reserved {
+        name,
+        zone: "us-central1-a",
+        machine_type: "a2-ultragpu-8g",
+        status: "READY",
+        count: 15,
+        hidden: 0,
+        by_name: true,
+        platform: None,
+        ends_at: None,
+    }
+}
+
 /// A stub, a provider on it, and a way to buy.
 pub struct StubRig {
     pub stub: Stub,
@@ -89,6 +105,15 @@ impl StubRig {
     pub async fn start(kind: Option<OfferKind>) -> Self {
         let stub = Stub::start("127.0.0.1:0").await;
         let provider = connect(&stub, config(&stub.url), Arc::new(NoScripts)).await;
+        Self { stub, provider: Arc::new(provider), kind }
+    }
+
+    /// With a reservation of 15 x a2-ultragpu-8g, and flex-start for a day at most.
+    pub async fn set_aside(kind: Option<OfferKind>) -> Self {
+        let stub = Stub::start("127.0.0.1:0").await;
+        let config = GcpConfig { reservations: true, flex_run_max_s: Some(86_400), ..config(&stub.url) };
+        let provider = connect(&stub, config, Arc::new(NoScripts)).await;
+        stub.cloud().reservations = vec![reserved("training")];
         Self { stub, provider: Arc::new(provider), kind }
     }
 
@@ -135,14 +160,22 @@ impl Rig for StubRig {
     fn request(&self) -> ResourceRequest {
         eight_a100(self.kind)
     }
+    fn reserved(&self) -> Option<ResourceRequest> {
+        self.kind.filter(|kind| *kind == OfferKind::Reserved).map(|kind| eight_a100(Some(kind)))
+    }
     fn instances_max(&self) -> u32 {
         14
     }
     async fn bring(&self, trouble: Trouble) -> bool {
         let mut cloud = self.stub.cloud();
         match trouble {
+            Trouble::NoStock(offer) if offer.reservation.is_some() => {
+                for have in &mut cloud.reservations {
+                    have.hidden = have.count;
+                }
+            }
             Trouble::NoStock(offer) => {
-                cloud.sold_out.insert((offer.zone.to_string(), offer.kind == OfferKind::Spot));
+                cloud.sold_out.insert((offer.zone.to_string(), offer.kind != OfferKind::OnDemand));
                 // One of a create is made and taken back.
                 cloud.made_before_failure = 1;
             }

@@ -3,7 +3,8 @@
 use hpc_broker::{Applied, ChargeFilter, EndReason, LeaseState, Silent};
 use hpc_provider_sim::{ReservationRule, Script};
 use hpc_resources::{
-    Exclusion, InstanceType, Money, OfferKind, ProviderId, ReservationId, ResourceRequest, ZoneId,
+    Exclusion, InstanceType, Money, OfferKind, OnInterruption, ProviderId, ReservationId, ResourceRequest,
+    ZoneId,
 };
 use jiff::Timestamp;
 
@@ -116,7 +117,27 @@ async fn no_lease_outlasts_its_block() {
     world.settle().await;
     let ended = world.broker.lease_by_id(&lease.id).await.unwrap();
     assert_eq!((ended.state, ended.cost), (LeaseState::Released, Some(Money::ZERO_USD)));
-    assert!(matches!(ended.end_reason, Some(EndReason::Expired | EndReason::Reclaimed)), "{ended:?}");
+    assert_eq!(ended.end_reason, Some(EndReason::Expired));
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_block_that_ends_with_its_lease_is_no_interruption() {
+    let world = world(vec![block("cr-1", 7_200)]).await;
+    let request = ResourceRequest::new("job").add_gpu_nvidia_h100(8).with_duration_s(7_200);
+    let request = request.with_on_interruption(OnInterruption::Replace).build().unwrap();
+    let lease = world.apply(request).await.unwrap().lease;
+    assert_eq!(lease.ends_at, Some(later(7_200)));
+    // The provider says two minutes before that it takes its instances back.
+    world.advance_s(7_200 - 60);
+    assert_eq!(world.broker.reconcile().await.unwrap().interruptions, 1);
+    assert_eq!(world.broker.lease_by_id(&lease.id).await.unwrap().state, LeaseState::Active);
+    world.advance_s(60);
+    world.settle().await;
+    world.broker.replace_interrupted().await.unwrap();
+    let ended = world.broker.lease_by_id(&lease.id).await.unwrap();
+    assert_eq!((ended.state, ended.end_reason), (LeaseState::Released, Some(EndReason::Expired)));
+    assert_eq!((ended.replacement, world.broker.leases(None, 10).await.unwrap().items.len()), (None, 1));
     world.check().await;
 }
 

@@ -83,7 +83,7 @@ pub fn attempt(provider: &str, zone: &str, kind: OfferKind, hourly: &str) -> Att
     }
 }
 
-fn excluded(offer: &str, why: Exclusion) -> Excluded {
+pub fn excluded(offer: &str, why: Exclusion) -> Excluded {
     Excluded { offer: offer.to_owned(), included_by: why.knob(), why }
 }
 

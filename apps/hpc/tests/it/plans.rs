@@ -1,9 +1,10 @@
 //! `hpc request plan` and `show`: what people see, what programs see, and the exit code that says it again.
 
 use hpc_error::{HpcError, codes};
+use hpc_resources::{Exclusion, OfferKind, Reservation, ReservationId};
 
 use crate::fake::{Answers, Daemon};
-use crate::fixtures::{awaiting, denied, no_offer, plan};
+use crate::fixtures::{attempt, awaiting, denied, excluded, later, no_offer, plan};
 
 const PLAN: [&str; 5] = ["request", "plan", "--gpu", "h100:8", "--spot"];
 
@@ -59,6 +60,40 @@ fn wide_adds_the_parts_of_the_score_and_every_exclusion() {
         outcome.out
     );
     assert!(outcome.out.contains("sim-onprem/lab/rack-07/hgx-h100/owned"));
+}
+
+#[test]
+fn what_is_paid_for_says_why_it_comes_first_and_what_is_too_short_says_when_it_ends() {
+    let mut record = plan();
+    let mut block = attempt("aws", "use1-az1", OfferKind::Block, "0.00");
+    block.offer.reservation = Some(Box::new(Reservation {
+        id: ReservationId::parse("cr-1").unwrap(),
+        paid: true,
+        left: 2,
+        starts_at: None,
+        ends_at: Some(later(86_400)),
+    }));
+    record.plan.attempts.insert(0, block);
+    let (ends_at, need_until) = (Some(later(3_600)), later(7_200));
+    record.plan.excluded = vec![
+        excluded("aws/r/z/p5/reserved/cr-2", Exclusion::ReservationFull { need: 2, left: 1 }),
+        excluded("aws/r/z/p5/block/cr-3", Exclusion::Window { opens_at: None, ends_at, need_until }),
+        excluded("aws/r/z/p5/block/cr-4", Exclusion::Window { opens_at: ends_at, ends_at: None, need_until }),
+    ];
+    record.plan.excluded_counts =
+        [("reservation-full", 1), ("window", 2)].map(|(name, count)| (name.to_owned(), count)).into();
+    let outcome = planned(&record, &PLAN);
+    for line in [
+        "  1  aws       use1-az1       p5.48xlarge  block   0.00   0.00",
+        "  1: paid for already, used or not: 2 left in cr-1, ends at ",
+        "aws/r/z/p5/reserved/cr-2  needs 2 instances, 1 left",
+        "aws/r/z/p5/block/cr-3  ends at 21:41:10 UTC, needed until 22:41:10 UTC",
+        "aws/r/z/p5/block/cr-4  begins at 21:41:10 UTC",
+    ] {
+        assert!(outcome.out.contains(line), "{line}\nnot in\n{}", outcome.out);
+    }
+    let json = planned(&record, &[&PLAN[..], &["-o", "json"]].concat());
+    assert_eq!(serde_json::from_str::<hpc_broker::PlanRecord>(&json.out).unwrap(), record);
 }
 
 #[test]

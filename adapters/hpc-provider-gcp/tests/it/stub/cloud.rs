@@ -127,7 +127,17 @@ pub struct Machine {
 
 impl Machine {
     pub fn spot(&self) -> bool {
-        self.properties["scheduling"]["provisioningModel"] == "SPOT"
+        // Flex-start is counted, and sold out, as spot is.
+        ["SPOT", "FLEX_START"]
+            .iter()
+            .any(|model| self.properties["scheduling"]["provisioningModel"] == *model)
+    }
+
+    /// The reservation it was created for.
+    pub fn named(&self) -> Option<String> {
+        let affinity = &self.properties["reservationAffinity"];
+        let specific = affinity["consumeReservationType"] == "SPECIFIC_RESERVATION";
+        affinity["values"][0].as_str().filter(|_| specific).map(str::to_owned)
     }
 
     pub fn devices(&self) -> Vec<(String, u64)> {
@@ -159,8 +169,25 @@ impl Machine {
     }
 }
 
+/// A reservation as Compute Engine keeps it.
+#[derive(Clone, Debug)]
+pub struct Reserved {
+    pub name: &'static str,
+    pub zone: &'static str,
+    pub machine_type: &'static str,
+    pub status: &'static str,
+    pub count: usize,
+    /// Instances of others, which no answer shows.
+    pub hidden: usize,
+    /// Whether only what names it gets into it.
+    pub by_name: bool,
+    pub platform: Option<&'static str>,
+    pub ends_at: Option<Timestamp>,
+}
+
 pub struct Cloud {
     pub now: Timestamp,
+    pub reservations: Vec<Reserved>,
     pub machines: Vec<Machine>,
     /// Operations by which instances were taken back.
     pub reclaims: Vec<Value>,
@@ -194,6 +221,7 @@ impl Cloud {
     pub fn new() -> Self {
         Self {
             now: "2026-11-26T12:00:00Z".parse().unwrap(),
+            reservations: Vec::new(),
             machines: Vec::new(),
             reclaims: Vec::new(),
             sold_out: BTreeSet::new(),
@@ -263,6 +291,12 @@ impl Cloud {
                     self.reclaims.iter().map(|operation| (last(&operation["zone"]), operation.clone()));
                 let all = reclaims.collect();
                 self.list(call, "operations", all)
+            }
+            "reservations.aggregatedList" => {
+                let all = self.reservations.iter();
+                let all =
+                    all.map(|have| (have.zone.to_owned(), reply::reservation(have, self.used_of(have))));
+                self.list(call, "reservations", all.collect())
             }
             "regions.list" => self.regions(),
             "projects.get" => {
@@ -402,6 +436,9 @@ impl Cloud {
             return reply::refusal(409, "alreadyExists", &format!("The resource '{name}' already exists"));
         }
         let properties = body["instanceProperties"].clone();
+        if let Some(wrong) = self.not_like_this(&zone, &properties) {
+            return reply::refusal(400, "invalid", &wrong);
+        }
         let wanted: Vec<Machine> = names
             .into_iter()
             .map(|name| Machine {
@@ -413,7 +450,11 @@ impl Cloud {
                 end: None,
             })
             .collect();
-        let error = self.no_quota(&wanted).or_else(|| self.no_stock(&wanted));
+        // What runs in a reservation takes the reservation's quota and stock.
+        let error = match wanted.first().and_then(Machine::named) {
+            Some(name) => self.no_room(&zone, &name, wanted.len()),
+            None => self.no_quota(&wanted).or_else(|| self.no_stock(&wanted)),
+        };
         let id = self.id();
         let (created, deleted) = match &error {
             None => (count, 0),
@@ -438,6 +479,55 @@ impl Cloud {
         self.operations.insert(name, (self.looks, operation.clone()));
         self.requests.insert(request, operation.clone());
         (200, reply::running(&operation))
+    }
+
+    /// What Compute Engine says of reservations and flex-start before anything begins.
+    fn not_like_this(&self, zone: &str, properties: &Value) -> Option<String> {
+        let (affinity, scheduling) = (&properties["reservationAffinity"], &properties["scheduling"]);
+        let specific = affinity["consumeReservationType"] == "SPECIFIC_RESERVATION";
+        if specific && affinity["key"] != "compute.googleapis.com/reservation-name" {
+            return Some("Invalid value for field 'reservationAffinity.key'".to_owned());
+        }
+        if specific && scheduling["provisioningModel"] != "STANDARD" {
+            return Some("only standard instances use reservations".to_owned());
+        }
+        if scheduling["provisioningModel"] == "FLEX_START" {
+            let run_s: u64 =
+                scheduling["maxRunDuration"]["seconds"].as_str().and_then(|text| text.parse().ok())?;
+            let fine = (600..=604_800).contains(&run_s)
+                && scheduling["instanceTerminationAction"] == "DELETE"
+                && scheduling["onHostMaintenance"] == "TERMINATE"
+                && affinity["consumeReservationType"] == "NO_RESERVATION";
+            return (!fine).then(|| "flex-start does not go like this".to_owned());
+        }
+        let name = affinity["values"][0].as_str().filter(|_| specific)?;
+        let have = self.reservations.iter().find(|have| have.name == name && have.zone == zone);
+        match have {
+            None => Some(format!("Specified reservation '{name}' does not exist.")),
+            Some(have) if have.machine_type != properties["machineType"] => {
+                Some(format!("the properties are not those of the reservation '{name}'"))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn no_room(&self, zone: &str, name: &str, count: usize) -> Option<(&'static str, String, u16)> {
+        let have = self.reservations.iter().find(|have| have.name == name && have.zone == zone)?;
+        let room = have.count.saturating_sub(have.hidden + self.used_of(have));
+        (count > room).then(|| {
+            let message =
+                format!("Specified reservation '{name}' does not have available resources for the request.");
+            ("CONDITION_NOT_MET", message, 412)
+        })
+    }
+
+    fn used_of(&self, have: &Reserved) -> usize {
+        let in_it = |machine: &&Machine| {
+            machine.is_there(self.now)
+                && machine.zone == have.zone
+                && machine.named().as_deref() == Some(have.name)
+        };
+        self.machines.iter().filter(in_it).count()
     }
 
     fn no_stock(&self, wanted: &[Machine]) -> Option<(&'static str, String, u16)> {

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::cloud::{Answer, Machine, PROJECT};
+use super::cloud::{Answer, Machine, PROJECT, Reserved};
 
 pub fn refusal(status: u16, reason: &str, message: &str) -> Answer {
     let errors = [json!({ "message": message, "domain": "global", "reason": reason })];
@@ -30,7 +30,7 @@ pub fn instance(machine: &Machine, now: Timestamp) -> Value {
         })
         .collect();
     let machine_type = properties["machineType"].as_str().unwrap_or_default();
-    json!({
+    let mut instance = json!({
         "kind": "compute#instance",
         "id": id.to_string(),
         "name": name,
@@ -43,7 +43,34 @@ pub fn instance(machine: &Machine, now: Timestamp) -> Value {
         "scheduling": properties["scheduling"],
         "guestAccelerators": devices,
         "selfLink": link(zone, "instances", name),
-    })
+    });
+    if !properties["reservationAffinity"].is_null() {
+        instance["reservationAffinity"] = properties["reservationAffinity"].clone();
+    }
+    instance
+}
+
+pub fn reservation(have: &Reserved, used: usize) -> Value {
+    let Reserved { name, zone, machine_type, status, count, by_name, platform, ends_at, .. } = have;
+    let mut properties = json!({ "machineType": machine_type });
+    if let Some(platform) = platform {
+        properties["minCpuPlatform"] = json!(platform);
+    }
+    let mut reservation = json!({
+        "kind": "compute#reservation",
+        "id": "18446744073709551000",
+        "name": name,
+        "zone": format!("https://www.googleapis.com/compute/v1/projects/{PROJECT}/zones/{zone}"),
+        "status": status,
+        "specificReservationRequired": by_name,
+        "specificReservation": { "count": count.to_string(), "inUseCount": used.to_string(),
+            "assuredCount": count.to_string(), "instanceProperties": properties },
+        "selfLink": link(zone, "reservations", name),
+    });
+    if let Some(at) = ends_at {
+        reservation["deleteAtTime"] = json!(time(*at));
+    }
+    reservation
 }
 
 /// An operation at its end.

@@ -49,8 +49,8 @@ pub(crate) async fn compose(
     };
     let prices: Arc<dyn Prices> = match &cloud.prices {
         None => Arc::new(PriceTable::default()),
-        Some(GcpPrices { catalog: Some(file), as_of: None, on_demand, spot })
-            if on_demand.is_empty() && spot.is_empty() =>
+        Some(GcpPrices { catalog: Some(file), as_of: None, on_demand, spot, flex })
+            if on_demand.is_empty() && spot.is_empty() && flex.is_empty() =>
         {
             let now = (around.clock)();
             Arc::new(PriceFile::open(file, below, &config.provider, ZoneNames::Global, now).await?)
@@ -73,6 +73,8 @@ fn settings(cloud: &GcpCloud) -> Result<GcpConfig, HpcError> {
         disk_gib: cloud.disk_gib,
         service_account: cloud.service_account.clone(),
         external_ip: cloud.external_ip,
+        reservations: cloud.reservations,
+        flex_run_max_s: cloud.flex_start_hours.map(|hours| u32::from(hours).saturating_mul(3_600)),
         endpoint: cloud.endpoint.clone(),
         start_delay_s: cloud.start_delay_s.unwrap_or(usual.start_delay_s),
         spot_reclaim_bp_per_hour: cloud.spot_reclaim_bp_per_hour.unwrap_or(usual.spot_reclaim_bp_per_hour),
@@ -120,7 +122,12 @@ impl Prices for PriceFile {
 
 fn table(known: &GcpPrices, as_of: Timestamp) -> Result<PriceTable, HpcError> {
     let mut table = PriceTable::default();
-    for (kind, regions) in [(OfferKind::OnDemand, &known.on_demand), (OfferKind::Spot, &known.spot)] {
+    let by_kind = [
+        (OfferKind::OnDemand, &known.on_demand),
+        (OfferKind::Spot, &known.spot),
+        (OfferKind::Flex, &known.flex),
+    ];
+    for (kind, regions) in by_kind {
         for (region, types) in regions {
             let region = Region::parse(region.as_str()).map_err(unfit)?;
             for (instance_type, price) in amounts(types)? {

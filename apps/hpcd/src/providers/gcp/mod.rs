@@ -58,6 +58,13 @@ pub struct GcpCloud {
     /// Prices that are known here. Compute Engine tells none: what is not here is shown and never bought.
     #[serde(default)]
     pub prices: Option<GcpPrices>,
+    /// Offer reservations of the project, those that an instance must name. What is bought on demand then stays out of all of
+    /// them; without, Compute Engine puts it into one that fits. The credential needs `compute.reservations.list` with.
+    #[serde(default)]
+    pub reservations: bool,
+    /// Offer flex-start, for so many hours at most, 1 to 168; none is offered without.
+    #[serde(default)]
+    pub flex_start_hours: Option<u16>,
     /// Start `hpc-agent` at the first boot; nothing is started without.
     #[serde(default)]
     pub agent: Option<GcpAgent>,
@@ -112,6 +119,9 @@ pub struct GcpPrices {
     /// By spot.
     #[serde(default)]
     pub spot: BTreeMap<String, BTreeMap<String, String>>,
+    /// By flex-start.
+    #[serde(default)]
+    pub flex: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// How the agent of an instance reaches this daemon.
