@@ -3,11 +3,12 @@
 use hpc_audit::Outcome;
 use hpc_error::HpcError;
 use hpc_provider::{CapacityProvider, InstanceHandle, InstanceState, Observe, ProvisionSpec};
-use hpc_resources::PerInstanceHour;
+use hpc_resources::{IntentId, PerInstanceHour};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::broker::Broker;
-use crate::records::{InstanceRecord, IntentRecord, IntentState, LeaseRecord, LeaseState};
+use crate::entry::say;
+use crate::records::{HedgeEnd, InstanceRecord, IntentRecord, IntentState, LeaseRecord, LeaseState};
 use crate::store::{Change, key};
 
 impl LeaseRecord {
@@ -29,8 +30,9 @@ impl LeaseRecord {
 
 impl Broker {
     /// Gives a lease what a try of it has created. The change says both, and that the offer is in stock; `step` is how
-    /// the instances came to be known.
-    pub(crate) fn activation(
+    /// the instances came to be known. Every other try of it that is open is set aside with the same change, and counted by
+    /// itself from now on: of several tries one is kept, whatever the others create.
+    pub(crate) async fn activation(
         &self,
         lease: &mut LeaseRecord,
         intent: &mut IntentRecord,
@@ -41,14 +43,47 @@ impl Broker {
         intent.instances = instances;
         intent.state = IntentState::Acknowledged;
         intent.updated_at = now;
+        lease.end_hedge(HedgeEnd::Won { intent: intent.spec.intent.clone() }, false)?;
         lease.activate(intent, now);
+        let change = self.overtake(Change::new(), lease, &intent.spec.intent).await?;
         Ok(self
             .stock
-            .sold(Change::new(), &intent.spec.offer.key())?
+            .sold(change, &intent.spec.offer.key())?
             .put(key("intent", intent.spec.intent.as_str())?, intent)?
             .put(key("lease", lease.id.as_str())?, lease)?
             .say(self.scribe.intent(intent, &lease.principal, step, Outcome::Ok))
             .say(self.scribe.lease(lease, now, "active", Outcome::Ok)))
+    }
+
+    /// Sets every open try of a lease aside but the one that is kept.
+    async fn overtake(
+        &self,
+        mut change: Change,
+        lease: &LeaseRecord,
+        kept: &IntentId,
+    ) -> Result<Change, HpcError> {
+        let mut strays = Vec::new();
+        for id in lease.intents.iter().filter(|id| *id != kept) {
+            let Some(mut other) = self.intent_by_id(id).await?.filter(|other| !other.state.is_final()) else {
+                continue;
+            };
+            strays.push((id.clone(), other.hourly()?));
+            if other.set_aside {
+                continue;
+            }
+            other.set_aside = true;
+            if other.state == IntentState::Recorded {
+                other.state = IntentState::Unknown;
+            }
+            other.updated_at = self.environment.now();
+            let mut entry = self.scribe.intent(&other, &lease.principal, "overtaken", Outcome::Unknown);
+            say(&mut entry, "kept", kept.as_str());
+            change = change.put(key("intent", id.as_str())?, &other)?.say(entry);
+        }
+        if !strays.is_empty() {
+            self.keep_hold_beside(lease, &strays);
+        }
+        Ok(change)
     }
 }
 

@@ -90,6 +90,23 @@ impl Books {
         inner.accelerators.insert(lease.clone(), accelerators);
     }
 
+    /// Takes over a hold and tries that were set aside beside it, at once: nobody sees one without the other.
+    pub(crate) fn restore_beside(
+        &self,
+        lease: &LeaseId,
+        payers: &[Payer],
+        hold: BudgetHold,
+        accelerators: (TeamId, u32),
+        strays: &[(IntentId, Money)],
+    ) {
+        let mut inner = self.lock();
+        inner.accounts.restore(lease, payers, hold);
+        inner.accelerators.insert(lease.clone(), accelerators);
+        for (intent, hourly) in strays {
+            inner.accounts.restore_stray(intent, payers, *hourly);
+        }
+    }
+
     /// Accelerators that a team's open leases have or wait for.
     pub(crate) fn accelerators_held(&self, team: &TeamId) -> u64 {
         let inner = self.lock();

@@ -39,9 +39,14 @@ pub(crate) fn payers(caller: &Caller, team: &TeamId) -> Vec<Payer> {
 impl Settings {
     /// How long after the apply a lease may begin at the latest, in seconds: every offer tried, each as often as it may be.
     pub(crate) fn start_slack_s(&self) -> u64 {
-        let tries = u64::from(self.unknown_repeats_max).saturating_add(1);
         let offers = u64::try_from(ATTEMPTS_MAX).unwrap_or(u64::MAX);
-        u64::from(self.attempt_deadline_s).saturating_mul(tries).saturating_mul(offers)
+        self.try_s().saturating_mul(offers)
+    }
+
+    /// How long one offer may be tried, in seconds: as often as its call may be repeated.
+    pub(crate) fn try_s(&self) -> u64 {
+        let calls = u64::from(self.unknown_repeats_max).saturating_add(1);
+        u64::from(self.attempt_deadline_s).saturating_mul(calls)
     }
 
     /// When a lease of `seconds` may run that is applied for now.
@@ -126,6 +131,18 @@ impl Broker {
     pub(crate) fn keep_hold(&self, lease: &LeaseRecord) {
         let accelerators = (lease.team.clone(), lease.accelerators());
         self.books.restore_hold(&lease.id, &lease.paid_by(), lease.held(&self.settings), accelerators);
+    }
+
+    /// Takes over what a lease's record says, and counts tries of it by themselves that it held for until now.
+    pub(crate) fn keep_hold_beside(&self, lease: &LeaseRecord, strays: &[(IntentId, Money)]) {
+        let accelerators = (lease.team.clone(), lease.accelerators());
+        self.books.restore_beside(
+            &lease.id,
+            &lease.paid_by(),
+            lease.held(&self.settings),
+            accelerators,
+            strays,
+        );
     }
 
     /// Puts right what is held for a lease after a commit whose answer was lost: the record is what counts.

@@ -1,5 +1,8 @@
 //! Time and chance, handed in: the broker never reads a clock and never draws a number by itself.
 
+use std::future::{Future, pending};
+use std::pin::Pin;
+
 use jiff::Timestamp;
 
 /// Where "now" and fresh ids come from. An app passes the real ones, a test passes a script.
@@ -9,6 +12,13 @@ pub trait Environment: Send + Sync {
 
     /// 128 bits that nobody has seen before.
     fn draw(&self) -> u128;
+
+    /// Waits until so many seconds have passed on the clock of [`Environment::now`].
+    ///
+    /// The one that comes with the trait waits for ever: who cannot wait never tries one offer beside another.
+    fn wait(&self, _seconds: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(pending())
+    }
 }
 
 /// Who asks, as authenticated by the caller's transport.

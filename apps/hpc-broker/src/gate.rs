@@ -46,8 +46,8 @@ impl Gate<'_> {
         let name = accelerators.map_or("none", |(model, _)| model.as_str());
         let count = accelerators.map_or(0, |(_, count)| u64::from(count));
         // A plan without offers spends nothing, and is judged by what it asks for alone.
-        let hourly =
-            plan.attempts.iter().map(|attempt| attempt.hourly.micros_rounded_up()).max().unwrap_or(0);
+        let hedge_s = self.request.hedge_s().unwrap_or(0);
+        let hourly = most_per_hour(plan, hedge_s > 0);
         let worst_case = plan.worst_case.map_or(0, Money::micros_rounded_up);
         let hours = plan.duration_s.div_ceil(3_600);
         let mut context = EvaluationContext::new(
@@ -61,6 +61,7 @@ impl Gate<'_> {
         .with_attribute("team_gpus_after", integer(count.saturating_add(accelerators_held)))
         .with_attribute("seconds", integer(plan.duration_s))
         .with_attribute("hours", integer(hours))
+        .with_attribute("hedge_s", integer(hedge_s))
         .with_attribute("max_hourly_microusd", hourly)
         .with_attribute("worst_case_microusd", worst_case)
         .with_attribute("simulated", plan.simulated);
@@ -247,6 +248,14 @@ fn outcome(decision: &Decision, action: &str) -> Result<(), HpcError> {
     }
     let message = format!("policy denies `{action}`: {}", all_reasons(decision));
     Err(HpcError::coded(&codes::POL_DENIED, message).with("action", action))
+}
+
+/// The most that a plan may cost per hour, in millionths: its dearest attempt, or with two at once its two dearest.
+fn most_per_hour(plan: &Plan, two_at_once: bool) -> i64 {
+    let mut hourly: Vec<i64> =
+        plan.attempts.iter().map(|attempt| attempt.hourly.micros_rounded_up()).collect();
+    hourly.sort_unstable_by(|a, b| b.cmp(a));
+    hourly.iter().take(if two_at_once { 2 } else { 1 }).copied().fold(0, i64::saturating_add)
 }
 
 fn kinds(request: &ResourceRequest) -> Option<Vec<String>> {

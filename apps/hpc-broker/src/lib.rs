@@ -38,6 +38,7 @@ mod replace;
 mod replacement;
 mod sealed;
 mod shadow;
+mod spend;
 mod stock;
 mod store;
 mod tolerance;
@@ -60,8 +61,9 @@ pub use providers::{ProviderStatus, SeenError, SeenSnapshot};
 pub use query::{Cost, Listing, PAGE_MAX};
 pub use reconcile::{OrphanRecord, OrphanWhy, Reconciled};
 pub use records::{
-    DecisionRecord, DrainReason, DrainRecord, EndReason, InstanceRecord, IntentRecord, IntentState,
-    LeaseRecord, LeaseState, PlanRecord, PlanState, PricedBy, RenewalRecord, RequestRecord, RuleLine,
+    DecisionRecord, DrainReason, DrainRecord, EndReason, HedgeEnd, HedgeRecord, HedgeTry, InstanceRecord,
+    IntentRecord, IntentState, LeaseRecord, LeaseState, PlanRecord, PlanState, PricedBy, RenewalRecord,
+    RequestRecord, RuleLine,
 };
 pub use refusals::{REFUSAL_EVERY_MS, REFUSALS_AT_ONCE};
 pub use release::ReleasedLease;

@@ -6,7 +6,6 @@ use futures_util::future::join_all;
 use hpc_audit::Receipt;
 use hpc_error::{HpcError, codes};
 use hpc_ledger::Key;
-use hpc_policy::Resource;
 use hpc_provider::{Offered, QuoteRequest};
 use hpc_resources::{
     BudgetStanding, Catalog, DecisionId, Facts, Headroom, Money, Offer, Plan, PlanId, PlanInput, ProviderId,
@@ -194,15 +193,10 @@ impl Broker {
         now: Timestamp,
     ) -> Result<(TeamId, Option<Evidence>), HpcError> {
         let team = request.team().unwrap_or(&caller.team).clone();
-        let own = team == caller.team || caller.principal.teams().iter().any(|have| have == team.as_str());
-        let mut evidence = None;
-        if !own {
-            let budget = Resource::new("budget", format!("budget/{team}"));
-            match crate::gate::ask(standing, caller, budget, "budget.spend", now) {
-                Ok(judged) => evidence = Some(judged.evidence()),
-                Err(refusal) => return Err(self.refused(caller, refusal).await),
-            }
-        }
+        let evidence = match self.ask_to_spend(standing, caller, &team, now) {
+            Ok(evidence) => evidence,
+            Err(refusal) => return Err(self.refused(caller, *refusal).await),
+        };
         self.check_budgeted(&team)?;
         Ok((team, evidence))
     }

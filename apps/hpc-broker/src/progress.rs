@@ -21,6 +21,24 @@ pub enum Progress {
         /// Which offer.
         offer: OfferKey,
     },
+    /// An intent is durable and about to be sent beside one that has not answered.
+    Hedging {
+        /// The intent.
+        intent: IntentId,
+        /// Which offer.
+        offer: OfferKey,
+        /// The offer that has not answered.
+        beside: OfferKey,
+        /// After how many seconds without an answer.
+        after_s: u64,
+    },
+    /// Another try was faster; what this one creates is ended.
+    Overtaken {
+        /// The intent.
+        intent: IntentId,
+        /// Which offer.
+        offer: OfferKey,
+    },
     /// The attempt failed; what was created, if anything, is dealt with.
     Failed {
         /// The intent.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use hpc_provider::{InstanceHandle, PriceSource, ProviderError, ProvisionSpec};
 use hpc_resources::{
-    ApprovalId, BudgetStanding, DecisionId, IntentId, LeaseId, Money, MoneyError, Month, Offer, Payer,
-    PerInstanceHour, Plan, PlanId, ProviderId, RequestId, ResourceRequest, TeamId,
+    ApprovalId, BudgetStanding, DecisionId, IntentId, LeaseId, Money, MoneyError, Month, Offer, OfferKey,
+    Payer, PerInstanceHour, Plan, PlanId, ProviderId, RequestId, ResourceRequest, TeamId,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -320,6 +320,50 @@ pub struct RenewalRecord {
     pub held: Money,
 }
 
+/// How two tries at the same time ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "kebab-case")]
+pub enum HedgeEnd {
+    /// One of them created what the lease runs on; whatever the other one creates is ended.
+    Won {
+        /// The one that is kept.
+        intent: IntentId,
+    },
+    /// One of them failed, and the other one went on alone.
+    Failed {
+        /// The one that failed.
+        intent: IntentId,
+    },
+}
+
+/// One of two tries at the same time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HedgeTry {
+    /// Its intent.
+    pub intent: IntentId,
+    /// What it would buy.
+    pub offer: OfferKey,
+}
+
+/// A try that was begun beside one which did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HedgeRecord {
+    /// When.
+    pub at: Timestamp,
+    /// After how many seconds without an answer.
+    pub after_s: u64,
+    /// The try that had not answered.
+    pub first: HedgeTry,
+    /// The try that was begun beside it.
+    pub second: HedgeTry,
+    /// What is held on top for the one that is not kept; zero once it is known to have created nothing.
+    pub held: Money,
+    /// What is held per hour on top while both are tried.
+    pub hourly: Money,
+    /// How it ended; `None` while both are tried.
+    pub end: Option<HedgeEnd>,
+}
+
 /// A lease: capacity held, metered and owned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LeaseRecord {
@@ -382,6 +426,9 @@ pub struct LeaseRecord {
     /// Its renewals, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub renewals: Vec<RenewalRecord>,
+    /// Tries that were begun beside others, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hedges: Vec<HedgeRecord>,
     /// Why attempts failed, in order.
     pub failures: Vec<String>,
     /// Whether anything in it is simulated.

@@ -367,6 +367,17 @@ impl Broker {
         Ok(false)
     }
 
+    /// Whether an intent is open that the lease runs on: one that was set aside is none.
+    pub(crate) async fn has_kept_intents(&self, lease: &LeaseRecord) -> Result<bool, HpcError> {
+        for id in &lease.intents {
+            let kept = |intent: &IntentRecord| !intent.state.is_final() && !intent.set_aside;
+            if self.intent_by_id(id).await?.as_ref().is_some_and(kept) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Reads a lease.
     ///
     /// # Errors

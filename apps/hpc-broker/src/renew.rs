@@ -3,10 +3,11 @@
 
 use hpc_audit::{Outcome, Receipt};
 use hpc_error::{HpcError, codes};
-use hpc_resources::{DURATION_S_MAX, DURATION_S_MIN, DecisionId, LeaseId, Money, Plan};
+use hpc_resources::{DURATION_S_MAX, DURATION_S_MIN, DecisionId, LeaseId, Money, Payer, Plan};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::broker::{Broker, sum};
+use crate::budgets::payers;
 use crate::drain::not_running;
 use crate::entry::{say, say_number};
 use crate::environment::Caller;
@@ -36,7 +37,8 @@ impl Broker {
     ///
     /// Asked again are: whether the caller may renew this lease (`lease.renew`), whether they may have it for the whole
     /// time (`capacity.request`, with `max_lease_hours` and all else), and whether the offer may be bought
-    /// (`capacity.provision`). The cost of the extension at the running price is held on top of what is held, or nothing
+    /// (`capacity.provision`), and whether they may spend for its team. Whoever renews pays too: the budgets of a caller who
+    /// did not pay before hold the whole lease from then on, beside those that did. The cost of the extension at the running price is held on top of what is held, or nothing
     /// changes. Where policy wants an approval for the longer lease, a new plan is needed.
     ///
     /// # Errors
@@ -70,6 +72,10 @@ impl Broker {
         let ends_at = check(&lease, by_s, now)?;
         self.store.check_audited().await?;
         let plan = self.plan_by_id(&lease.plan).await?;
+        let spends = match self.ask_to_spend(&standing, caller, &lease.team, now) {
+            Ok(spends) => spends,
+            Err(refusal) => return Err(self.refused(caller, *refusal).await),
+        };
         let (renewed, bill) = self.longer(&lease, &plan, (hashed, by_s, ends_at), now).await?;
         let gate = Gate { standing: &standing, caller, team: &lease.team, request: &plan.request, now };
         let (evidence, idle_s) = match self.judge_longer(&gate, &plan, &renewed, &bill) {
@@ -77,7 +83,9 @@ impl Broker {
             Err(refusal) => return Err(self.refused(caller, refusal).await),
         };
         let idle_release_s = [renewed.idle_release_s, idle_s].into_iter().flatten().min();
-        let renewed = LeaseRecord { idle_release_s, ..renewed };
+        let joined = joining(&lease, payers(caller, &lease.team));
+        let payers = lease.paid_by().into_iter().chain(joined.iter().cloned()).collect();
+        let renewed = LeaseRecord { idle_release_s, payers, ..renewed };
         if let Err(error) = self.take_hold(&renewed) {
             let subject = ("lease".to_owned(), id.to_string());
             let refusal = Refusal { error, action: "budget.hold", subject, judged: None };
@@ -91,6 +99,13 @@ impl Broker {
         say_number(&mut entry, "seconds", by_s);
         evidence.put(&mut entry);
         may.put_beside(&mut entry, "lease");
+        if let Some(spends) = spends {
+            spends.put_beside(&mut entry, "budget");
+        }
+        if !joined.is_empty() {
+            let names: Vec<String> = joined.iter().map(ToString::to_string).collect();
+            say(&mut entry, "pays_too", &names.join(", "));
+        }
         let change = Change::new().expect(place.clone(), revision).put(place, &renewed)?.say(entry);
         match self.store.commit(change).await {
             Ok(committed) => Ok(Renewed { lease: renewed, receipts: committed.receipts, repeated: false }),
@@ -131,7 +146,10 @@ impl Broker {
         let none = Money::from_nanos(0, lease.hold.currency());
         let mut running = Vec::new();
         for intent in &lease.intents {
-            let Some(intent) = self.intent_by_id(intent).await? else { continue };
+            // What was set aside is being ended, and nobody renews that.
+            let Some(intent) = self.intent_by_id(intent).await?.filter(|intent| !intent.set_aside) else {
+                continue;
+            };
             running.extend(intent.instances.into_iter().filter(|instance| instance.to.is_none()));
         }
         let begun = running.iter().map(|instance| instance.from).min().unwrap_or(now);
@@ -228,6 +246,12 @@ fn as_asked(plan: &PlanRecord, renewed: &LeaseRecord, bill: &Bill) -> Plan {
         (attempt.hourly, attempt.total) = (bill.hourly, bill.total);
     }
     asked
+}
+
+/// Who renews and does not pay yet: they pay for the lease from then on, as everybody who does.
+fn joining(lease: &LeaseRecord, payers: Vec<Payer>) -> Vec<Payer> {
+    let pays = lease.paid_by();
+    payers.into_iter().filter(|payer| !pays.contains(payer)).collect()
 }
 
 /// The new end, if the lease can have it.

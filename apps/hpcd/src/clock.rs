@@ -1,12 +1,16 @@
 //! The one place of the daemon that reads the clock and draws chance.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use hpc_broker::Environment;
 use hpc_error::{HpcError, codes};
 use hpc_provider_sim::SimWorld;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
 
 /// Now, by this machine's clock.
 #[must_use]
@@ -44,11 +48,24 @@ pub enum Pace {
 /// How many times faster than this machine's clock time can pass.
 pub const SPEED_MAX: u32 = 10_000;
 
+/// Shortest wait before the clock is looked at again.
+const WAIT_MIN: Duration = Duration::from_millis(1);
+
 impl Pace {
     /// Whether time passes by itself.
     #[must_use]
     pub fn passes(self) -> bool {
         self != Self::Told
+    }
+
+    /// How long to wait by this machine's clock until so much time has passed; `None` where somebody has to say so.
+    fn lasts(self, time: SignedDuration) -> Option<Duration> {
+        let times = match self {
+            Self::Told => return None,
+            Self::Wall => 1,
+            Self::Times(times) => times.clamp(1, SPEED_MAX),
+        };
+        Some(Duration::try_from(time).unwrap_or_default().div_f64(times.into()).max(WAIT_MIN))
     }
 
     /// What the clock of a world that stood at `from` shows after so long.
@@ -73,6 +90,8 @@ pub struct HostEnvironment {
     from: (Timestamp, Timestamp),
     stream: [u8; 32],
     drawn: AtomicU64,
+    /// Told whenever time was made to pass.
+    passed: Notify,
 }
 
 impl HostEnvironment {
@@ -86,7 +105,19 @@ impl HostEnvironment {
     #[must_use]
     pub fn new(sim: Arc<SimWorld>, pace: Pace, stream: [u8; 32]) -> Self {
         let wall = wall_now();
-        Self { from: (sim.now().max(wall), wall), sim, pace, stream, drawn: AtomicU64::new(0) }
+        Self {
+            from: (sim.now().max(wall), wall),
+            sim,
+            pace,
+            stream,
+            drawn: AtomicU64::new(0),
+            passed: Notify::new(),
+        }
+    }
+
+    /// Whoever waits for time to pass looks at the clock again.
+    pub(crate) fn time_has_passed(&self) {
+        self.passed.notify_waiters();
     }
 }
 
@@ -109,11 +140,70 @@ impl Environment for HostEnvironment {
         }
         u128::from_le_bytes(bits)
     }
+
+    fn wait(&self, seconds: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let wait = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+            let until = self.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+            loop {
+                // Before the look: what passes right after it is not missed.
+                let passed = self.passed.notified();
+                let left = until.duration_since(self.now());
+                if left <= SignedDuration::ZERO {
+                    return;
+                }
+                match self.pace.lasts(left) {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => passed.await,
+                }
+            }
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn environment(pace: Pace) -> HostEnvironment {
+        let start = Timestamp::from_second(4_000_000_000).unwrap();
+        let sim = SimWorld::open(hpc_provider_sim::SimConfig::new(7, start)).unwrap();
+        HostEnvironment::new(Arc::new(sim), pace, [7; 32])
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_when_somebody_lets_the_time_pass() {
+        let clock = environment(Pace::Told);
+        let mut wait = polled_once(clock.wait(20));
+        for (seconds, ends) in [(19, false), (1, true)] {
+            clock.sim.advance(Duration::from_secs(seconds)).unwrap();
+            clock.time_has_passed();
+            assert_eq!(wait(), ends, "{seconds}");
+        }
+        clock.wait(0).await;
+    }
+
+    /// Polls a future once at each call; whether it has ended.
+    fn polled_once<'a>(
+        mut future: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    ) -> impl FnMut() -> bool + 'a {
+        let mut polled = move || {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            future.as_mut().poll(&mut context).is_ready()
+        };
+        assert!(!polled(), "nothing has passed");
+        polled
+    }
+
+    #[test]
+    fn a_wait_lasts_as_long_as_its_pace_makes_it() {
+        let lasts = |pace: Pace, s: i64| pace.lasts(SignedDuration::from_secs(s));
+        assert_eq!(lasts(Pace::Told, 20), None);
+        assert_eq!(lasts(Pace::Wall, 20), Some(Duration::from_secs(20)));
+        assert_eq!(lasts(Pace::Times(1_000), 20), Some(Duration::from_millis(20)));
+        assert_eq!(lasts(Pace::Times(10_000), 1), Some(WAIT_MIN), "never a spin");
+        assert_eq!(lasts(Pace::Wall, -1), Some(WAIT_MIN));
+    }
 
     #[test]
     fn time_passes_as_fast_as_it_is_told_to_and_never_back() {

@@ -302,6 +302,7 @@ impl World {
     /// `HPC-DAT-*` when the simulated cloud cannot be written.
     pub fn pass(&self, time: Duration) -> Result<(), HpcError> {
         self.sim.advance(time).map_err(simulated)?;
+        self.environment.time_has_passed();
         Ok(())
     }
 

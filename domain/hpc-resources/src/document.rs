@@ -8,7 +8,10 @@ use crate::ids::{ProviderId, Region, TeamId};
 use crate::money::Money;
 use crate::offer::OfferKind;
 use crate::quantity::{Bytes, ResourceUnit};
-use crate::request::{OnInterruption, RequestError, RequestPriority, ResourceRequest, ResourceSpec};
+use crate::request::{
+    DURATION_S_MAX, DURATION_S_MIN, HEDGE_S_MAX, HEDGE_S_MIN, OnInterruption, RequestError, RequestPriority,
+    ResourceRequest, ResourceSpec,
+};
 
 /// A request document. Unknown fields are errors; amounts are text with a unit.
 ///
@@ -51,6 +54,9 @@ pub struct RequestDocument {
     /// How long, for example `2h`, `90m`, `1h 30m`, `3d`; one hour if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
+    /// After how long without an answer the next offer is tried beside the first, for example `20s`; never if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<String>,
     /// The most the lease may cost per hour, for example `60.00 USD`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_hourly: Option<String>,
@@ -117,6 +123,10 @@ impl RequestDocument {
         if let Some(text) = self.duration {
             builder = builder.with_duration_s(parse_duration_s(&text)?);
         }
+        if let Some(text) = self.hedge {
+            builder =
+                builder.with_hedge_s(parse_seconds(&text, "hedge (seconds)", HEDGE_S_MIN, HEDGE_S_MAX)?);
+        }
         if let Some(text) = self.max_hourly {
             builder = builder.with_max_hourly(text.parse::<Money>()?);
         }
@@ -171,6 +181,7 @@ impl From<ResourceRequest> for RequestDocument {
             regions: request.regions().iter().cloned().collect(),
             providers: request.providers().iter().cloned().collect(),
             duration: Some(format!("{}s", request.duration_s())),
+            hedge: request.hedge_s().map(|seconds| format!("{seconds}s")),
             max_hourly: request.max_hourly().map(|limit| limit.to_string()),
             max_total: request.max_total().map(|limit| limit.to_string()),
             instances_max: Some(request.instances_max()),
@@ -188,11 +199,16 @@ impl From<ResourceRequest> for RequestDocument {
 /// # Errors
 /// [`RequestError::Range`] when it is not a duration, is negative, or has no seconds.
 pub fn parse_duration_s(text: &str) -> Result<u64, RequestError> {
+    parse_seconds(text, "duration (seconds)", DURATION_S_MIN, DURATION_S_MAX)
+}
+
+/// Whole seconds. That they are from `min` to `max` is said by the error and checked elsewhere.
+fn parse_seconds(text: &str, field: &'static str, min: u64, max: u64) -> Result<u64, RequestError> {
     let bad = || RequestError::Range {
-        field: "duration (seconds)",
+        field,
         have: format!("`{}`", text.chars().take(40).collect::<String>()),
-        min: crate::request::DURATION_S_MIN,
-        max: crate::request::DURATION_S_MAX,
+        min,
+        max,
     };
     if text.len() > 64 {
         return Err(bad());

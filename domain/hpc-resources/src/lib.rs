@@ -59,9 +59,9 @@ pub use pool::{
 };
 pub use quantity::{BYTES_MAX, Bytes, MilliCpu, MilliGpu, QuantityError, ResourceUnit};
 pub use request::{
-    ACCELERATORS_MAX, CPUS_MAX, DURATION_S_DEFAULT, DURATION_S_MAX, DURATION_S_MIN, FILTER_MAX, LABELS_MAX,
-    OnInterruption, RequestError, RequestPriority, ResourceRequest, ResourceRequestBuilder, ResourceSpec,
-    TEXT_BYTES_MAX,
+    ACCELERATORS_MAX, CPUS_MAX, DURATION_S_DEFAULT, DURATION_S_MAX, DURATION_S_MIN, FILTER_MAX, HEDGE_S_MAX,
+    HEDGE_S_MIN, LABELS_MAX, OnInterruption, RequestError, RequestPriority, ResourceRequest,
+    ResourceRequestBuilder, ResourceSpec, TEXT_BYTES_MAX,
 };
 pub use reservation::Reservation;
 pub use stock::{

@@ -20,6 +20,10 @@ pub const DURATION_S_MAX: u64 = 90 * 24 * 3_600;
 pub const DURATION_S_MIN: u64 = 60;
 /// Duration of a request that names none: one hour, in seconds.
 pub const DURATION_S_DEFAULT: u64 = 3_600;
+/// Shortest wait before a second offer is tried beside the first, in seconds.
+pub const HEDGE_S_MIN: u64 = 1;
+/// Longest wait before a second offer is tried beside the first: ten minutes, in seconds.
+pub const HEDGE_S_MAX: u64 = 600;
 /// Most regions or providers in a filter.
 pub const FILTER_MAX: usize = 64;
 /// Longest name or purpose, in bytes.
@@ -165,6 +169,7 @@ pub struct ResourceRequest {
     regions: BTreeSet<Region>,
     providers: BTreeSet<ProviderId>,
     duration_s: u64,
+    hedge_s: Option<u64>,
     max_hourly: Option<Money>,
     max_total: Option<Money>,
     instances_max: u32,
@@ -187,6 +192,7 @@ impl ResourceRequest {
                 regions: BTreeSet::new(),
                 providers: BTreeSet::new(),
                 duration_s: DURATION_S_DEFAULT,
+                hedge_s: None,
                 max_hourly: None,
                 max_total: None,
                 instances_max: 1,
@@ -233,6 +239,11 @@ impl ResourceRequest {
     #[must_use]
     pub fn duration_s(&self) -> u64 {
         self.duration_s
+    }
+    /// After how many seconds without an answer the next offer is tried beside the first; `None`: never.
+    #[must_use]
+    pub fn hedge_s(&self) -> Option<u64> {
+        self.hedge_s
     }
     /// The most the whole lease may cost per hour.
     #[must_use]
@@ -392,6 +403,13 @@ impl ResourceRequestBuilder {
         self
     }
 
+    /// Tries the next offer beside the first when that has not answered after so many seconds. The first complete success
+    /// is kept, the other is released; for a while both may cost money.
+    pub fn with_hedge_s(mut self, seconds: u64) -> Self {
+        self.request.hedge_s = Some(seconds);
+        self
+    }
+
     /// Sets the most the lease may cost per hour.
     pub fn with_max_hourly(mut self, limit: Money) -> Self {
         self.request.max_hourly = Some(limit);
@@ -481,7 +499,11 @@ impl ResourceRequestBuilder {
 
     fn range_of_request(self) -> Self {
         let (duration, instances) = (self.request.duration_s, self.request.instances_max);
-        self.range("duration (seconds)", duration, DURATION_S_MIN, DURATION_S_MAX).range(
+        let checked = match self.request.hedge_s {
+            Some(seconds) => self.range("hedge (seconds)", seconds, HEDGE_S_MIN, HEDGE_S_MAX),
+            None => self,
+        };
+        checked.range("duration (seconds)", duration, DURATION_S_MIN, DURATION_S_MAX).range(
             "instances_max",
             u64::from(instances),
             1,

@@ -34,6 +34,11 @@ impl Broker {
         Accepting { id, change, replaces }: Accepting<'_>,
         now: Timestamp,
     ) -> Result<(LeaseRecord, Vec<Receipt>), HpcError> {
+        // Whoever was in the team when the plan was made, or might spend for it, may not any more.
+        let spends = match self.ask_to_spend(gate.standing, gate.caller, &plan.team, now) {
+            Ok(spends) => spends,
+            Err(refusal) => return Err(self.refused(gate.caller, *refusal).await),
+        };
         let hold = plan.hold.ok_or_else(|| fail::bug("a plan to apply has offers"))?;
         let first = plan.plan.attempts.first();
         let lease = LeaseRecord {
@@ -62,6 +67,7 @@ impl Broker {
             generation: replaces.map_or(0, |old| old.generation.saturating_add(1)),
             replacement: None,
             renewals: Vec::new(),
+            hedges: Vec::new(),
             failures: Vec::new(),
             simulated: plan.plan.simulated,
         };
@@ -86,6 +92,9 @@ impl Broker {
         evidence.put(&mut entry);
         if let Some(old) = replaces {
             say(&mut entry, "replaces", old.id.as_str());
+        }
+        if let Some(spends) = spends {
+            spends.put_beside(&mut entry, "budget");
         }
         let applied = PlanRecord { state: PlanState::Applied { lease: id.clone() }, ..plan.clone() };
         let change = change

@@ -14,6 +14,14 @@ use crate::tolerance::with_tolerance;
 /// How old a quoted price may be before apply asks again, in seconds.
 const PRICE_AGE_S_MAX: i64 = 60;
 
+/// An offer that may be bought now.
+pub(super) struct Looked {
+    /// What one instance costs per hour now.
+    pub(super) price: PerInstanceHour,
+    /// What policy said.
+    pub(super) evidence: Evidence,
+}
+
 impl Broker {
     /// Checks an offer again right before it is bought: stock memory, the end of its capacity, policy,
     /// and the price when the quote is old.
@@ -23,7 +31,7 @@ impl Broker {
         plan: &PlanRecord,
         attempt: &Attempt,
         walk: &mut Walk,
-    ) -> Result<(PerInstanceHour, Evidence), String> {
+    ) -> Result<Looked, String> {
         let now = self.environment.now();
         let offer = &attempt.offer;
         if let Some(out) = self.stock.find(&offer.key(), now) {
@@ -78,7 +86,7 @@ impl Broker {
             drop(self.refused(gate.caller, refusal).await);
             return Err(message);
         }
-        Ok((price, judged.evidence()))
+        Ok(Looked { price, evidence: judged.evidence() })
     }
 
     async fn price_now(

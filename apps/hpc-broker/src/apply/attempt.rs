@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hpc_audit::{Outcome, Receipt};
+use hpc_audit::{Entry, Outcome, Receipt};
 use hpc_error::HpcError;
 use hpc_provider::{
     CapacityProvider, Certainty, ErrorKind, ProviderError, ProvisionResult, ProvisionSpec, TAG_INTENT,
@@ -13,17 +13,44 @@ use hpc_resources::{Attempt, IntentId, Money, PerInstanceHour};
 use jiff::SignedDuration;
 
 use crate::activate::instances;
-use crate::apply::walk::Walk;
+use crate::apply::race::{Answer, Running};
+use crate::books::{Begun, claim_name};
 use crate::broker::{Broker, sum};
+use crate::entry::{say, say_number};
 use crate::evidence::Evidence;
+use crate::fail;
 use crate::progress::{Progress, ProgressSink};
-use crate::records::{EndReason, IntentRecord, IntentState, LeaseRecord};
+use crate::records::{IntentRecord, IntentState, LeaseRecord};
 use crate::store::{Change, CommitError, key};
 use crate::tolerance::with_tolerance;
 
 impl Broker {
+    /// A try of an offer, claimed, as it is journaled before anything is sent. `number` is its place in the plan.
+    pub(super) fn intent(
+        &self,
+        lease: &LeaseRecord,
+        (number, attempt): (usize, &Attempt),
+        price: PerInstanceHour,
+    ) -> Result<(IntentRecord, Begun<'_>), HpcError> {
+        let boots = self.provider(&attempt.offer.provider)?.describe().supports.user_data;
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let intent = IntentRecord {
+            spec: self.spec(lease, attempt, number, price, boots),
+            attempt: number,
+            state: IntentState::Recorded,
+            set_aside: false,
+            updated_at: self.environment.now(),
+            instances: Vec::new(),
+            error: None,
+        };
+        match self.books.begin(&claim_name(&intent.spec.intent)) {
+            Some(claim) => Ok((intent, claim)),
+            None => Err(fail::bug("a fresh intent id was in use")),
+        }
+    }
+
     /// What is asked of the provider.
-    pub(super) fn spec(
+    fn spec(
         &self,
         lease: &LeaseRecord,
         attempt: &Attempt,
@@ -55,101 +82,57 @@ impl Broker {
         }
     }
 
-    /// One attempt: journal, call, record. `None` means: nothing was created here, or it was set aside; go on.
-    pub(super) async fn attempt(
-        &self,
-        lease: &mut LeaseRecord,
-        (spec, evidence): (ProvisionSpec, Evidence),
-        number: u32,
-        sink: &dyn ProgressSink,
-        walk: &mut Walk,
-    ) -> Result<Option<Vec<Receipt>>, HpcError> {
+    /// Sends what is in the journal. The answer comes to whoever polls for it.
+    pub(super) fn send<'a>(
+        &'a self,
+        intent: IntentRecord,
+        claim: Begun<'a>,
+        sink: &'a dyn ProgressSink,
+    ) -> Result<Running<'a>, HpcError> {
+        let spec = intent.spec.clone();
         let port = Arc::clone(self.provider(&spec.offer.provider)?);
-        let offer = spec.offer.key();
-        let mut intent = IntentRecord {
-            spec,
-            attempt: number,
-            state: IntentState::Recorded,
-            set_aside: false,
-            updated_at: self.environment.now(),
-            instances: Vec::new(),
-            error: None,
-        };
-        let mut receipts = self.journal(lease, &intent, &evidence).await?;
-        let reserved =
-            self.books.reserve_quota(&intent.spec.intent, &intent.spec.offer, intent.spec.instances);
-        sink.on(Progress::Trying { intent: intent.spec.intent.clone(), offer: offer.clone() });
-        let outcome = self.call(port.as_ref(), &intent, sink).await;
-        drop(reserved);
-        match outcome {
-            Ok(result) => {
-                let (created, more) = self.activate(port.as_ref(), lease, &mut intent, result).await?;
-                receipts.extend(more);
-                sink.on(created);
-                Ok(Some(receipts))
-            }
-            Err(error) => {
-                let nothing_created = error.certainty == Certainty::NotDone;
-                walk.remember(&error, &intent.spec.offer);
-                lease.failures.push(format!("{offer}: {error}"));
-                intent.state = if nothing_created { IntentState::Failed } else { IntentState::Unknown };
-                intent.set_aside = true;
-                intent.updated_at = self.environment.now();
-                intent.error = Some(error.clone());
-                if !nothing_created {
-                    // Before anything else is tried: what may be there costs money beside the next try.
-                    let counted = self.books.set_aside(&intent.spec.intent, &lease.id, intent.hourly()?);
-                    walk.over_budget = counted.err();
-                }
-                let learnt = self.stock.failed(Change::new(), &error, &offer, self.environment.now())?;
-                self.record_failure(lease, &intent, learnt).await?;
-                let why = error.to_string();
-                sink.on(Progress::Failed { intent: intent.spec.intent.clone(), offer, why, nothing_created });
-                Ok(None)
-            }
-        }
+        let reserved = self.books.reserve_quota(&spec.intent, &spec.offer, spec.instances);
+        let call = Box::pin(self.call(port, spec, sink));
+        Ok(Running { intent, _claim: claim, _reserved: reserved, call })
     }
 
-    /// The intent is durable, and proven, before anything is sent.
-    async fn journal(
+    /// The intent is durable, and proven, before anything is sent. `beside` is the try that it is begun beside, and after
+    /// how many seconds.
+    pub(super) async fn journal(
         &self,
         lease: &mut LeaseRecord,
         intent: &IntentRecord,
         evidence: &Evidence,
-    ) -> Result<Vec<Receipt>, HpcError> {
+        beside: Option<(&IntentId, u64)>,
+    ) -> Result<Vec<Receipt>, CommitError> {
         let id = &intent.spec.intent;
         lease.intents.push(id.clone());
         let mut entry = self.scribe.intent(intent, &lease.principal, "recorded", Outcome::Ok);
         evidence.put(&mut entry);
-        let change = Change::new()
-            .put(key("intent", id.as_str())?, intent)?
-            .mark(key("open-intent", id.as_str())?)
-            .put(key("lease", lease.id.as_str())?, lease)?
-            .say(entry);
-        match self.store.commit(change).await {
-            Ok(committed) => Ok(committed.receipts),
-            Err(CommitError::Unaudited(error, _)) => {
-                let failed = IntentRecord { state: IntentState::Failed, set_aside: true, ..intent.clone() };
-                self.record_failure(lease, &failed, Change::new()).await?;
-                self.fail_lease(lease.clone(), EndReason::Interrupted).await?;
-                Err(error)
-            }
-            // Whether the journal has it is unknown: nothing is sent, and reconciling ends whatever it finds.
-            Err(error) => Err(error.into()),
+        if let Some((first, after_s)) = beside {
+            say(&mut entry, "beside", first.as_str());
+            say_number(&mut entry, "after_s", after_s);
         }
+        Ok(self.store.commit(recorded(lease, intent, entry).map_err(CommitError::Failed)?).await?.receipts)
+    }
+
+    /// Makes durable that a try which is in the journal was never sent.
+    pub(super) async fn take_back(&self, lease: &LeaseRecord, intent: IntentRecord) -> Result<(), HpcError> {
+        let failed = IntentRecord { state: IntentState::Failed, set_aside: true, ..intent };
+        self.record_failure(lease, &failed, Change::new()).await
     }
 
     /// Calls the provider; a lost answer is followed by the same token again, which finds what was created.
     async fn call(
         &self,
-        port: &dyn CapacityProvider,
-        intent: &IntentRecord,
+        port: Arc<dyn CapacityProvider>,
+        spec: ProvisionSpec,
         sink: &dyn ProgressSink,
-    ) -> Result<ProvisionResult, ProviderError> {
+    ) -> Answer {
         let mut repeats = 0;
         loop {
-            let answer = port.provision(&intent.spec).await;
-            let provider = &intent.spec.offer.provider;
+            let answer = port.provision(&spec).await;
+            let provider = &spec.offer.provider;
             self.pulse.called(provider, "provision", answer.as_ref().err(), self.environment.now());
             match answer {
                 Err(error)
@@ -157,10 +140,10 @@ impl Broker {
                         && repeats < self.settings.unknown_repeats_max =>
                 {
                     repeats += 1;
-                    let offer = intent.spec.offer.key();
-                    sink.on(Progress::Repeating { intent: intent.spec.intent.clone(), offer });
+                    let offer = spec.offer.key();
+                    sink.on(Progress::Repeating { intent: spec.intent.clone(), offer });
                 }
-                Ok(result) if u32::try_from(result.handles.len()) != Ok(intent.spec.instances) => {
+                Ok(result) if u32::try_from(result.handles.len()) != Ok(spec.instances) => {
                     let message = "the provider acknowledged another number of instances than asked for";
                     let (kind, scope) = (ErrorKind::Internal, hpc_provider::Scope::Zone);
                     break Err(ProviderError::new(kind, scope, Certainty::Unknown, "WrongCount", message));
@@ -174,15 +157,16 @@ impl Broker {
         }
     }
 
-    async fn activate(
+    /// The lease runs on what a try has created.
+    pub(super) async fn activate(
         &self,
-        port: &dyn CapacityProvider,
         lease: &mut LeaseRecord,
         intent: &mut IntentRecord,
         result: ProvisionResult,
     ) -> Result<(Progress, Vec<Receipt>), HpcError> {
-        let created = instances(port, &intent.spec, result.handles, self.environment.now()).await;
-        let change = self.activation(lease, intent, created, "acknowledged")?;
+        let port = self.provider(&intent.spec.offer.provider)?;
+        let created = instances(port.as_ref(), &intent.spec, result.handles, self.environment.now()).await;
+        let change = self.activation(lease, intent, created, "acknowledged").await?;
         let receipts = match self.store.commit(change).await {
             Ok(committed) => committed.receipts,
             // The capacity is there and in the ledger. Its proof follows from the outbox, and the caller is told.
@@ -200,7 +184,7 @@ impl Broker {
     }
 
     /// Makes durable that an attempt failed, with what was learnt from it.
-    async fn record_failure(
+    pub(super) async fn record_failure(
         &self,
         lease: &LeaseRecord,
         intent: &IntentRecord,
@@ -218,4 +202,14 @@ impl Broker {
         self.store.commit_even_unaudited(change).await?;
         Ok(())
     }
+}
+
+/// A try and its lease, in one change with the entry that says so.
+fn recorded(lease: &LeaseRecord, intent: &IntentRecord, entry: Entry) -> Result<Change, HpcError> {
+    let id = intent.spec.intent.as_str();
+    Ok(Change::new()
+        .put(key("intent", id)?, intent)?
+        .mark(key("open-intent", id)?)
+        .put(key("lease", lease.id.as_str())?, lease)?
+        .say(entry))
 }

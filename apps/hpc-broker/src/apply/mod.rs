@@ -4,6 +4,8 @@ mod accept;
 mod again;
 mod attempt;
 mod give_up;
+mod hedge;
+mod race;
 mod walk;
 
 use hpc_audit::Receipt;
@@ -12,11 +14,9 @@ use hpc_resources::{LeaseId, PlanId};
 use jiff::Timestamp;
 
 pub(crate) use crate::apply::accept::Accepting;
-use crate::apply::walk::Walk;
-use crate::books::claim_name;
+use crate::apply::race::Race;
 use crate::broker::Broker;
 use crate::environment::Caller;
-use crate::fail;
 use crate::gate::Gate;
 use crate::progress::{Progress, ProgressSink};
 use crate::records::{LeaseRecord, LeaseState, PlanRecord, PlanState};
@@ -83,39 +83,11 @@ impl Broker {
         &self,
         gate: &Gate<'_>,
         plan: &PlanRecord,
-        (mut lease, mut receipts): (LeaseRecord, Vec<Receipt>),
+        (lease, receipts): (LeaseRecord, Vec<Receipt>),
         sink: &dyn ProgressSink,
     ) -> Result<Applied, HpcError> {
         sink.on(Progress::Held { lease: lease.id.clone(), amount: lease.hold });
-        let mut walk = Walk::default();
-        for (number, attempt) in (0_u32..).zip(&plan.plan.attempts) {
-            if walk.over_budget.is_some() {
-                walk.stopped = true;
-                break;
-            }
-            let offer = attempt.offer.key();
-            match self.check_offer_again(gate, plan, attempt, &mut walk).await {
-                Ok((price, evidence)) => {
-                    let boots = self.provider(&offer.provider)?.describe().supports.user_data;
-                    let spec = self.spec(&lease, attempt, number, price, boots);
-                    let Some(_claim) = self.books.begin(&claim_name(&spec.intent)) else {
-                        return Err(fail::bug("a fresh intent id was in use"));
-                    };
-                    match self.attempt(&mut lease, (spec, evidence), number, sink, &mut walk).await? {
-                        Some(more) => {
-                            receipts.extend(more);
-                            return Ok(Applied { lease, receipts, repeated: false });
-                        }
-                        None => walk.tried += 1,
-                    }
-                }
-                Err(skip) => {
-                    lease.failures.push(format!("{offer}: {skip}"));
-                    sink.on(Progress::Skipped { offer, why: skip });
-                }
-            }
-        }
-        self.give_up(plan, lease, walk).await
+        Race::new(self, gate, plan, sink, (lease, receipts)).run().await
     }
 }
 

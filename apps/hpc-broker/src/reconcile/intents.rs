@@ -54,7 +54,7 @@ impl Broker {
             intent.set_aside = true;
             return Ok(self.end_intent(intent, &lease.principal).await?.0);
         }
-        let change = self.activation(&mut lease, &mut intent, found, "adopted")?;
+        let change = self.activation(&mut lease, &mut intent, found, "adopted").await?;
         self.store.commit_even_unaudited(change).await?;
         self.books.end_stray(&intent.spec.intent);
         self.keep_hold(&lease);

@@ -105,7 +105,8 @@ impl Broker {
         for marker in self.store.keys("open-intent/").await? {
             let Ok(id) = IntentId::parse(marker.name()) else { continue };
             let Some(intent) = self.intent_by_id(&id).await? else { continue };
-            if intent.spec.offer.provider != *provider {
+            // A try that was overtaken is being ended: what becomes of it is no interruption of its lease.
+            if intent.spec.offer.provider != *provider || intent.set_aside {
                 continue;
             }
             for instance in intent.instances.into_iter().filter(|instance| instance.to.is_none()) {

@@ -55,7 +55,7 @@ impl Broker {
                 let reason = if reclaimed { EndReason::Reclaimed } else { EndReason::Drained };
                 self.end_lease(id, reason, None).await?.0
             }
-            LeaseState::Active | LeaseState::Draining if !self.has_open_intents(&lease).await? => {
+            LeaseState::Active | LeaseState::Draining if !self.has_kept_intents(&lease).await? => {
                 self.end_lease(id, EndReason::Reclaimed, None).await?.0
             }
             LeaseState::Active | LeaseState::Draining => {

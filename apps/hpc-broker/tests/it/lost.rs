@@ -17,15 +17,11 @@ use hpc_resources::{IntentId, LeaseId, OfferKind, ResourceRequest, TeamId};
 use crate::storm::{Habit, Later, Op, SlowLedger, build, check_money, step_back};
 use crate::world::{POLICY, World, eight_h100, lead, start, you};
 
-/// A world over a slow ledger, with providers of a habit.
-struct Odd {
-    world: World,
-}
-
 struct Plain;
 impl Habit for Plain {}
 
-async fn odd(script: Script, habit: Arc<dyn Habit>, change: impl FnOnce(&mut SlowLedger)) -> Odd {
+/// A world over a slow ledger, with providers of a habit.
+pub async fn odd(script: Script, habit: Arc<dyn Habit>, change: impl FnOnce(&mut SlowLedger)) -> World {
     let sim = Arc::new(SimWorld::open(SimConfig { script, ..SimConfig::new(7, start()) }).unwrap());
     let ledger = Arc::new(MemoryLedger::new());
     let audit = Arc::new(MemoryAuditLog::new("test.log", KeyPair::from_seed([7; 32])).unwrap());
@@ -34,7 +30,7 @@ async fn odd(script: Script, habit: Arc<dyn Habit>, change: impl FnOnce(&mut Slo
     let slow = Arc::new(slow);
     let broker = build(&sim, slow.clone(), &audit, &habit, 0).await.unwrap();
     broker.set_budget(&TeamId::parse("ml").unwrap(), "100000 USD".parse().unwrap()).await.unwrap();
-    Odd { world: World { sim, ledger, audit, broker, runs: 0 } }
+    World { sim, ledger, audit, broker, runs: 0 }
 }
 
 fn rule(effect: Effect, skip: u32, times: Option<u32>) -> Rule {
@@ -59,16 +55,16 @@ async fn a_commit_that_fails_or_whose_answer_is_lost_leaves_no_money_behind() {
             let fate = move |number: u64, _: &hpc_ledger::Transaction| {
                 (number == nth && alive.load(Ordering::Relaxed)).then_some(made)
             };
-            let odd = odd(Script::named("lost-answer").unwrap(), Arc::new(Plain), |slow| {
+            let world = odd(Script::named("lost-answer").unwrap(), Arc::new(Plain), |slow| {
                 slow.fate = Box::new(fate);
             })
             .await;
-            live(&odd.world).await;
+            live(&world).await;
             living.store(false, Ordering::Relaxed);
-            odd.world.settle().await;
+            world.settle().await;
             println!("commit {nth} made {made}");
-            check_money(&odd.world.broker).await;
-            odd.world.check().await;
+            check_money(&world.broker).await;
+            world.check().await;
         }
     }
 }
@@ -97,13 +93,13 @@ async fn what_was_set_aside_and_ended_during_the_apply_is_paid_for() {
     // tried, the daemon's loop finds and ends what the first created.
     let rules = vec![rule(Effect::LostAfter, 0, Some(4)), rule(Effect::StockOut, 0, None)];
     let habit = Arc::new(Meanwhile { world: OnceLock::new(), calls: AtomicU32::new(0), at: 5 });
-    let odd = odd(Script { rules, ..Script::default() }, habit.clone(), |_| ()).await;
-    assert!(habit.world.set((odd.world.broker.clone(), odd.world.sim.clone())).is_ok());
-    assert!(odd.world.apply(eight_h100()).await.is_err());
-    odd.world.settle().await;
-    assert!(!odd.world.sim.bill().is_empty(), "something was created");
-    odd.world.check().await;
-    check_money(&odd.world.broker).await;
+    let world = odd(Script { rules, ..Script::default() }, habit.clone(), |_| ()).await;
+    assert!(habit.world.set((world.broker.clone(), world.sim.clone())).is_ok());
+    assert!(world.apply(eight_h100()).await.is_err());
+    world.settle().await;
+    assert!(!world.sim.bill().is_empty(), "something was created");
+    world.check().await;
+    check_money(&world.broker).await;
 }
 
 #[tokio::test]
@@ -140,39 +136,39 @@ impl Habit for Hasty {
 async fn a_release_that_finds_nothing_is_not_believed_for_ever() {
     // `InvalidInstanceID.NotFound` on a terminate does not mean gone.
     let habit = Arc::new(Hasty::default());
-    let odd = odd(Script::default(), habit.clone(), |_| ()).await;
-    let applied = odd.world.apply(eight_h100()).await.unwrap();
+    let world = odd(Script::default(), habit.clone(), |_| ()).await;
+    let applied = world.apply(eight_h100()).await.unwrap();
     habit.denies.store(true, Ordering::Relaxed);
     habit.blind.store(true, Ordering::Relaxed);
-    drop(odd.world.broker.release(&you(), &applied.lease.id).await);
+    drop(world.broker.release(&you(), &applied.lease.id).await);
     habit.denies.store(false, Ordering::Relaxed);
     habit.blind.store(false, Ordering::Relaxed);
     for _ in 0..10 {
-        odd.world.advance_s(600);
-        odd.world.broker.reconcile().await.unwrap();
+        world.advance_s(600);
+        world.broker.reconcile().await.unwrap();
     }
-    let live = odd.world.sim.live_instances();
+    let live = world.sim.live_instances();
     assert!(live.is_empty(), "runs and bills for ever: {live:#?}");
-    odd.world.check().await;
+    world.check().await;
 }
 
 #[tokio::test]
 async fn one_blind_observation_ends_no_instance_on_paper_only() {
     let habit = Arc::new(Hasty::default());
-    let odd = odd(Script::default(), habit.clone(), |_| ()).await;
-    odd.world.apply(eight_h100()).await.unwrap();
-    odd.world.advance_s(600);
+    let world = odd(Script::default(), habit.clone(), |_| ()).await;
+    world.apply(eight_h100()).await.unwrap();
+    world.advance_s(600);
     // Both the list and the observation miss it once.
-    odd.world.sim.add_rule(Rule { call: Call::ListOwned, ..rule(Effect::Internal, 0, Some(4)) }).unwrap();
+    world.sim.add_rule(Rule { call: Call::ListOwned, ..rule(Effect::Internal, 0, Some(4)) }).unwrap();
     habit.blind.store(true, Ordering::Relaxed);
-    odd.world.broker.reconcile().await.unwrap();
+    world.broker.reconcile().await.unwrap();
     habit.blind.store(false, Ordering::Relaxed);
     for _ in 0..3 {
-        odd.world.advance_s(600);
-        odd.world.broker.reconcile().await.unwrap();
+        world.advance_s(600);
+        world.broker.reconcile().await.unwrap();
     }
-    odd.world.check().await;
-    check_money(&odd.world.broker).await;
+    world.check().await;
+    check_money(&world.broker).await;
 }
 
 #[tokio::test]
@@ -289,7 +285,7 @@ async fn a_stale_look_at_a_lease_does_not_fail_it() {
     // The daemon's loop reads a lease that has just been accepted, and is slow; the apply ends in the meantime.
     let armed = Arc::new(AtomicU64::new(0));
     let counter = armed.clone();
-    let odd = odd(Script::default(), Arc::new(Plain), |slow| {
+    let world = odd(Script::default(), Arc::new(Plain), |slow| {
         slow.pace = Box::new(move |op| match op {
             // The apply waits before its intent is durable, the loop after it has read the lease: once each.
             Op::Commit(change)
@@ -307,7 +303,7 @@ async fn a_stale_look_at_a_lease_does_not_fail_it() {
         });
     })
     .await;
-    let broker = odd.world.broker.clone();
+    let broker = world.broker.clone();
     let (plan, _) = broker.plan(&you(), eight_h100()).await.unwrap();
     let sink = |event: Progress| {
         if matches!(event, Progress::Held { .. }) {
@@ -325,16 +321,16 @@ async fn a_stale_look_at_a_lease_does_not_fail_it() {
     assert_eq!(armed.load(Ordering::Relaxed), 2, "the loop read the lease");
     let lease = broker.lease_by_id(&applied.unwrap().lease.id).await.unwrap();
     assert_eq!(lease.state, LeaseState::Active, "{lease:#?}");
-    odd.world.settle().await;
-    odd.world.check().await;
-    check_money(&odd.world.broker).await;
+    world.settle().await;
+    world.check().await;
+    check_money(&world.broker).await;
 }
 
 #[tokio::test]
 async fn two_leases_that_end_at_once_are_both_spent() {
     // The first to be settled is the last to hear of it.
     let settles = Arc::new(AtomicU64::new(0));
-    let odd = odd(Script::default(), Arc::new(Plain), |slow| {
+    let world = odd(Script::default(), Arc::new(Plain), |slow| {
         slow.pace = Box::new(move |op| {
             let Op::Commit(change) = op else { return (0, 0) };
             let settles_budget = change.writes().any(|(key, _)| key.as_str() == "budget/ml");
@@ -344,18 +340,18 @@ async fn two_leases_that_end_at_once_are_both_spent() {
         });
     })
     .await;
-    let a = odd.world.apply(eight_h100()).await.unwrap().lease.id;
-    let b = odd.world.apply(eight_h100()).await.unwrap().lease.id;
-    odd.world.advance_s(600);
-    let (broker, caller) = (&odd.world.broker, you());
+    let a = world.apply(eight_h100()).await.unwrap().lease.id;
+    let b = world.apply(eight_h100()).await.unwrap().lease.id;
+    world.advance_s(600);
+    let (broker, caller) = (&world.broker, you());
     let (first, second) = tokio::join!(broker.release(&caller, &a), broker.release(&caller, &b));
     assert!(first.is_ok() && second.is_ok());
-    odd.world.settle().await;
+    world.settle().await;
     check_money(broker).await;
 }
 
 /// Polls `future` at most `polls` times, then drops it. Whether it ended.
-async fn cancelled<F: Future>(future: F, polls: u32) -> bool {
+pub async fn cancelled<F: Future>(future: F, polls: u32) -> bool {
     let mut future = Box::pin(future);
     let mut left = polls;
     std::future::poll_fn(move |context| {
@@ -387,20 +383,20 @@ impl Habit for Slow {
 #[tokio::test]
 async fn a_caller_may_walk_away_at_any_moment() {
     for polls in 0..200 {
-        let odd = odd(Script::named("lost-answer").unwrap(), Arc::new(Slow), |slow| {
+        let world = odd(Script::named("lost-answer").unwrap(), Arc::new(Slow), |slow| {
             slow.pace = Box::new(|_| (1, 1));
         })
         .await;
         let story = async {
-            let applied = odd.world.apply(eight_h100()).await.unwrap();
-            odd.world.advance_s(100);
-            odd.world.broker.release(&you(), &applied.lease.id).await.unwrap();
+            let applied = world.apply(eight_h100()).await.unwrap();
+            world.advance_s(100);
+            world.broker.release(&you(), &applied.lease.id).await.unwrap();
         };
         let ended = cancelled(story, polls).await;
-        odd.world.settle().await;
+        world.settle().await;
         println!("{polls} polls");
-        odd.world.check().await;
-        check_money(&odd.world.broker).await;
+        world.check().await;
+        check_money(&world.broker).await;
         if ended {
             return;
         }

@@ -312,6 +312,10 @@ impl Environment for Clock {
         let hash = hpc_crypto::hashing::hash(format!("{}:{count}", self.run).as_bytes());
         u128::from_le_bytes(hash.as_bytes()[..16].try_into().unwrap())
     }
+    fn wait(&self, seconds: u64) -> Later<'_, ()> {
+        // Time stands still while callers act: how often others go first is how long it takes.
+        Box::pin(step_back(seconds))
+    }
 }
 
 /// Puts a broker over ports that a test has made; `None` while the ledger fails.
@@ -495,6 +499,9 @@ impl Storm {
         let replace = self.dice.below(2) == 0;
         let then = if replace { OnInterruption::Replace } else { OnInterruption::End };
         let request = request.with_on_interruption(then);
+        // Sometimes sooner than a provider answers, sometimes later.
+        let hedge = self.dice.below(20);
+        let request = if hedge < 10 { request.with_hedge_s(1 + hedge) } else { request };
         request.build().unwrap()
     }
 

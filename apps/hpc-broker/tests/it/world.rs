@@ -14,7 +14,9 @@ use hpc_policy::{PolicySet, Principal};
 use hpc_provider::CapacityProvider;
 use hpc_provider_sim::{Script, SimConfig, SimWorld};
 use hpc_resources::{Money, ResourceRequest, TeamId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::storm::{Later, step_back};
 
 pub const POLICY: &str = r#"
 apiVersion: policy.horizon.dev/v1
@@ -79,6 +81,19 @@ impl Environment for Env {
         let hash = hpc_crypto::hashing::hash(format!("{}:{count}", self.run).as_bytes());
         u128::from_le_bytes(hash.as_bytes()[..16].try_into().unwrap())
     }
+    fn wait(&self, seconds: u64) -> Later<'_, ()> {
+        passes(&self.sim, seconds)
+    }
+}
+
+/// Ends when so much time has passed in the simulated clouds.
+pub fn passes(sim: &SimWorld, seconds: u64) -> Later<'_, ()> {
+    let until = sim.now() + SignedDuration::from_secs(i64::try_from(seconds).unwrap());
+    Box::pin(async move {
+        while sim.now() < until {
+            step_back(1).await;
+        }
+    })
 }
 
 pub struct World {

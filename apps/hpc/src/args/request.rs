@@ -56,7 +56,7 @@ pub(crate) struct PlanArgs {
 pub(crate) struct RequestArgs {
     /// A request document: .yaml, .toml or .json
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["gpu", "cpu", "memory", "spot", "on_demand", "kind",
-        "duration", "max_hourly", "max_total", "regions", "providers", "instances_max", "team", "name", "purpose",
+        "duration", "hedge", "max_hourly", "max_total", "regions", "providers", "instances_max", "team", "name", "purpose",
         "labels", "priority", "replace"])]
     pub(crate) file: Option<PathBuf>,
     /// GPU model and how many in all: h100:8
@@ -83,6 +83,9 @@ pub(crate) struct RequestArgs {
     /// When the provider takes it back, get other capacity for the rest of the time: policy and budget decide anew
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Try the next offer beside the first when that has not answered after so long: 20s; both may cost money for a while
+    #[arg(long, value_name = "TIME")]
+    pub(crate) hedge: Option<String>,
     /// The most it may cost per hour: 30 or '30.00 USD'
     #[arg(long, value_name = "MONEY")]
     pub(crate) max_hourly: Option<String>,

@@ -322,6 +322,7 @@ pub(crate) fn from_flags(args: &RequestArgs) -> Result<RequestDocument, HpcError
         providers: ids(&args.providers, hpc_resources::ProviderId::parse)
             .map_err(|error| parse("provider", error))?,
         duration: args.duration.clone(),
+        hedge: args.hedge.clone(),
         max_hourly: args.max_hourly.clone(),
         max_total: args.max_total.clone(),
         instances_max: args.instances_max,

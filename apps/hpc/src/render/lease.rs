@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use hpc_broker::{DrainReason, LeaseRecord, LeaseState, ReplacementRecord, ReplacementState};
+use hpc_broker::{
+    DrainReason, HedgeEnd, HedgeRecord, LeaseRecord, LeaseState, ReplacementRecord, ReplacementState,
+};
 use jiff::Timestamp;
 
 use crate::output::{BAD, GOOD, HEAD, WARN, paint};
@@ -138,11 +140,32 @@ pub(crate) fn one(lease: &LeaseRecord, now: Timestamp) -> String {
         let (by, held) = (text::duration(renewal.by_s), text::money(renewal.held));
         table.row(["renewed", &format!("{} by {by}, {held} held on top", text::moment(renewal.at))]);
     }
+    for hedge in &lease.hedges {
+        table.row(["beside", &hedged(hedge)]);
+    }
     for failure in &lease.failures {
         table.row(["failed", failure]);
     }
     out.push_str(&table.render());
     out
+}
+
+/// Two tries at the same time, and which of them was kept.
+fn hedged(hedge: &HedgeRecord) -> String {
+    let HedgeRecord { first, second, .. } = hedge;
+    let end = match &hedge.end {
+        None => "neither has answered".to_owned(),
+        Some(HedgeEnd::Won { intent }) if *intent == first.intent => format!("{} was kept", first.offer),
+        Some(HedgeEnd::Won { .. }) => format!("{} was kept", second.offer),
+        Some(HedgeEnd::Failed { intent }) if *intent == first.intent => format!("{} failed", first.offer),
+        Some(HedgeEnd::Failed { .. }) => format!("{} failed", second.offer),
+    };
+    let held = match hedge.held.nanos() {
+        0 => String::new(),
+        _ => format!(", {} held on top", text::money(hedge.held)),
+    };
+    let (at, after) = (text::moment(hedge.at), text::duration(hedge.after_s));
+    format!("{at} {} after {after} beside {}: {end}{held}", second.offer, first.offer)
 }
 
 /// One step of a watched lease, on a line.

@@ -299,6 +299,14 @@ fn money(record: &PlanRecord) -> String {
             out.push_str(&crate::render::budget::table(&record.budgets).indent(2).render());
         }
     }
+    if let Some(seconds) = record.request.hedge_s() {
+        let _ = writeln!(
+            out,
+            "{}   the next offer beside one that has not answered after {}: both may cost money for a while",
+            paint(HEAD, "Hedge"),
+            text::duration(seconds)
+        );
+    }
     if let Some(seconds) = record.idle_release_s {
         let _ = writeln!(
             out,
@@ -340,6 +348,12 @@ pub(crate) fn progress(progress: &Progress) -> String {
     match progress {
         Progress::Held { lease, amount } => format!("  hold      {} for {lease}", text::money(*amount)),
         Progress::Trying { offer, .. } => format!("  try       {offer}"),
+        Progress::Hedging { offer, beside, after_s, .. } => {
+            format!("  beside    {offer}: {beside} has not answered for {}", text::duration(*after_s))
+        }
+        Progress::Overtaken { offer, .. } => {
+            format!("  overtaken {offer}: another was faster; what it creates is being ended")
+        }
         Progress::Failed { offer, why, nothing_created, .. } => {
             let certain =
                 if *nothing_created { "nothing was created" } else { "what it created is being ended" };

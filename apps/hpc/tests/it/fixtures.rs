@@ -218,6 +218,7 @@ pub fn lease(state: LeaseState) -> LeaseRecord {
         replacement: None,
         drain: None,
         renewals: Vec::new(),
+        hedges: Vec::new(),
         failures: vec!["sim-gcp/us-central1/us-central1-a/a3-highgpu-8g/spot: no capacity".to_owned()],
         simulated: true,
     }

@@ -4,7 +4,7 @@ use hpc_broker::LeaseState;
 use hpc_error::{HpcError, codes};
 
 use crate::fake::{Answers, Daemon};
-use crate::fixtures::{cost, info, lease, request_row};
+use crate::fixtures::{cost, info, lease, offer, request_row, usd};
 
 fn leases(leases: &[hpc_broker::LeaseRecord]) -> Daemon {
     Daemon::start(Answers::default().with("leases", "hpc.lease/v1", leases).with(
@@ -180,6 +180,44 @@ fn refusals_keep_their_code() {
     assert_eq!(outcome.code, 3);
     assert_eq!(outcome.err, "error (HPC-LSE-0005): it is of team b\n  try: ask its owner to release it\n");
     assert_eq!(daemon.hpc(&["lease", "list"]).code, 10);
+}
+
+#[test]
+fn a_lease_tells_of_two_tries_at_once_and_of_the_one_that_was_kept() {
+    let mut hedged = lease(LeaseState::Active);
+    let one = |number: &str, zone| hpc_broker::HedgeTry {
+        intent: hpc_resources::IntentId::parse(format!("int_{number}")).unwrap(),
+        offer: offer("sim-aws", zone, hpc_resources::OfferKind::Spot, "24.10").key(),
+    };
+    let (first, second) = (one("1", "use1-az1"), one("2", "use1-az2"));
+    let record = |end, held| hpc_broker::HedgeRecord {
+        at: hedged.created_at,
+        after_s: 20,
+        first: first.clone(),
+        second: second.clone(),
+        held: usd(held),
+        hourly: usd("24.10"),
+        end,
+    };
+    let (won, failed) = (
+        hpc_broker::HedgeEnd::Won { intent: first.intent.clone() },
+        hpc_broker::HedgeEnd::Failed { intent: second.intent.clone() },
+    );
+    hedged.hedges = vec![record(Some(failed), "0"), record(Some(won), "1.80"), record(None, "1.80")];
+    let daemon = Daemon::start(Answers::default().with("lease", "hpc.lease/v1", &[hedged]).with(
+        "info",
+        "hpc.info/v1",
+        &[info()],
+    ));
+    let shown = daemon.hpc(&["lease", "show", "lse_3vx9"]);
+    let places = ["use1-az1", "use1-az2"].map(|zone| format!("sim-aws/us-east-1/{zone}/p5.48xlarge/spot"));
+    for said in [
+        format!("{1} after 20 s beside {0}: {1} failed\n", places[0], places[1]),
+        format!("{} was kept, 1.80 USD held on top", places[0]),
+        "neither has answered".to_owned(),
+    ] {
+        assert!(shown.out.contains(&said), "{said}: {}", shown.out);
+    }
 }
 
 #[test]

@@ -57,6 +57,7 @@ pub fn built_in_request() -> RequestDocument {
         regions: Vec::new(),
         providers: Vec::new(),
         duration: Some("2h".to_owned()),
+        hedge: None,
         max_hourly: Some("60.00 USD".to_owned()),
         max_total: None,
         instances_max: None,

@@ -354,7 +354,11 @@ fn quotes_text(out: &mut String, record: &PlanRecord, took: Duration) -> std::fm
     }
     for (number, attempt) in plan.attempts.iter().enumerate().take(LINES_MAX) {
         let offer = &attempt.offer;
-        let owned = if offer.kind == OfferKind::Owned { " (own rate)" } else { "" };
+        let owned = match offer.kind {
+            OfferKind::Owned => " (own rate)",
+            _ if offer.is_paid() => " (paid for already)",
+            _ => "",
+        };
         writeln!(
             out,
             "              {:<2} {:<9} {:<16} {:<17} {:<10} {:<13} {:<13} ~{}{owned}",
@@ -397,6 +401,12 @@ fn provision_text(out: &mut String, progress: &Progress) -> std::fmt::Result {
             Ok(())
         }
         Progress::Trying { offer, .. } => writeln!(out, "              {offer}: intent journaled, calling"),
+        Progress::Hedging { offer, beside, after_s, .. } => {
+            writeln!(out, "              {offer}: tried beside {beside}, silent for {after_s} s")
+        }
+        Progress::Overtaken { offer, .. } => {
+            writeln!(out, "              {offer}: overtaken; what it creates will be ended")
+        }
         Progress::Repeating { offer, .. } => {
             writeln!(out, "              {offer}: the answer was lost; the same token again")
         }

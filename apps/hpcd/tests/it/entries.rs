@@ -1,6 +1,7 @@
 //! What the audit log says is what its schema and the list of actions promise.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hpc_audit::{
     AuditLog as _, Commitment, DATA_MAX, Entry, ID_BYTES_MAX, NAME_BYTES_MAX, Outcome, PRINCIPAL_BYTES_MAX,
@@ -73,6 +74,65 @@ pub fn conform(entries: &[Entry]) -> BTreeSet<String> {
         seen.insert(entry.action.clone());
     }
     seen
+}
+
+/// The first offer creates and never answers: the next one is tried beside it, and the log tells of both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_tries_at_once_are_on_the_record_with_the_one_that_was_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let story = folder.path().join("silent.yaml");
+    std::fs::write(&story, "script: {rules: [{call: provision, effect: hang-after, times: 1}]}\n").unwrap();
+    let mut options = options(Some(&folder.path().join("data")));
+    options.story = story.display().to_string();
+    let world = World::open(options).await.unwrap();
+    let you = person(&world, "you");
+    let request = ResourceRequest::new("r").add_gpu_nvidia_h100(8).with_hedge_s(20).build().unwrap();
+    let (plan, _) = world.broker.plan(&you, request).await.unwrap();
+    let tried = AtomicBool::new(false);
+    let sink = |step: hpc_broker::Progress| {
+        // Time passes while the first try is the only one.
+        match step {
+            hpc_broker::Progress::Trying { .. } => tried.store(true, Ordering::Relaxed),
+            hpc_broker::Progress::Hedging { .. } => tried.store(false, Ordering::Relaxed),
+            _ => {}
+        }
+    };
+    let passes = async {
+        loop {
+            tokio::task::yield_now().await;
+            if tried.load(Ordering::Relaxed) {
+                world.pass(std::time::Duration::from_secs(1)).unwrap();
+            }
+        }
+    };
+    let apply = async { world.broker.apply(&you, &plan.plan.id, &sink).await };
+    let lease = tokio::select! {
+        applied = apply => applied.unwrap().lease,
+        () = passes => unreachable!("it never ends"),
+    };
+    assert_eq!(lease.hedges.len(), 1, "{lease:#?}");
+    assert_eq!(world.sim.live_instances().len(), 2);
+    for _ in 0..10 {
+        world.pass(std::time::Duration::from_secs(60)).unwrap();
+        world.reconcile().await.unwrap();
+    }
+    assert_eq!(world.sim.live_instances().len(), 1);
+    let size = usize::try_from(world.audit.size()).unwrap();
+    let entries = world.audit.entries(0, size).await.unwrap();
+    let entries: Vec<Entry> = entries.into_iter().map(|recorded| recorded.entry).collect();
+    assert!(conform(&entries).contains("intent.overtaken"));
+    let of = |action: &str, intent: &hpc_resources::IntentId| {
+        let found = entries.iter().find(|entry| {
+            entry.action == action && entry.subjects.get("intent") == Some(&intent.to_string())
+        });
+        found.unwrap_or_else(|| panic!("{action} of {intent}")).clone()
+    };
+    let (first, second) = (&lease.hedges[0].first.intent, &lease.hedges[0].second.intent);
+    assert_eq!(of("intent.recorded", second).data["beside"], json!(first.as_str()));
+    assert_eq!(of("intent.recorded", second).data["after_s"], json!(20));
+    assert_eq!(of("intent.overtaken", first).data["kept"], json!(second.as_str()));
+    of("intent.acknowledged", second);
+    of("intent.released", first);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

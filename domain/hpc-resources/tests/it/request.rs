@@ -36,6 +36,9 @@ fn request() -> impl Strategy<Value = ResourceRequest> {
             .with_kinds(kinds.into_iter().map(|kind| all[kind]))
             .with_duration_s(duration)
             .with_instances_max(instances);
+        if instances % 2 == 0 {
+            builder = builder.with_hedge_s(1 + u64::from(instances) % 600);
+        }
         if let Some(storage) = storage {
             builder = builder.add_storage(storage, ResourceUnit::MB);
         }
@@ -101,6 +104,8 @@ fn every_mistake_is_named() {
         (gpu().add_network(0).build(), "`network` is 0"),
         (gpu().with_duration_s(59).build(), "60 to"),
         (gpu().with_duration_s(u64::MAX).build(), "60 to"),
+        (gpu().with_hedge_s(0).build(), "`hedge (seconds)` is 0, allowed is 1 to 600"),
+        (gpu().with_hedge_s(601).build(), "`hedge (seconds)` is 601"),
         (gpu().with_instances_max(0).build(), "`instances_max` is 0"),
         (gpu().with_max_hourly("0".parse().unwrap()).build(), "above zero"),
         (gpu().with_max_total("-1".parse().unwrap()).build(), "above zero"),
@@ -160,6 +165,8 @@ fn the_first_mistake_counts_and_unknown_fields_are_mistakes() {
         r#"{"name":"r","gpu":{"model":"h100","count":8},"max_hourly":30}"#,
         r#"{"name":"r","gpu":{"model":"h100","count":8},"max_hourly":"30 usd"}"#,
         r#"{"name":"r","gpu":{"model":"h100","count":8},"duration":"-2h"}"#,
+        r#"{"name":"r","gpu":{"model":"h100","count":8},"hedge":20}"#,
+        r#"{"name":"r","gpu":{"model":"h100","count":8},"hedge":"11m"}"#,
         r#"{"name":"r","gpu":{"model":"h100","count":8},"kinds":["preemptible"]}"#,
         r#"{"name":"r","gpu":{"model":"h100","count":8},"memory":"80 G"}"#,
         r#"{"name":"r","gpu":{"model":"h100","count":8},"regions":["us east"]}"#,

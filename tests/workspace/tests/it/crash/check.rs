@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use hpc_audit::{AuditLog, ENTRIES_LIMIT_MAX, Selection, export, verify_bundle};
 use hpc_broker::{
-    EndReason, IntentRecord, IntentState, LeaseRecord, LeaseState, Listing, OrphanRecord, ReplacementState,
+    EndReason, HedgeEnd, IntentRecord, IntentState, LeaseRecord, LeaseState, Listing, OrphanRecord,
+    ReplacementState,
 };
 use hpc_error::HpcError;
-use hpc_resources::{LeaseId, Money, PlanId};
+use hpc_resources::{LeaseId, Money, Offer, PlanId};
 use hpcd::clock::Pace;
 use hpcd::world::World;
 
@@ -64,6 +65,8 @@ macro_rules! all {
 #[derive(Default)]
 pub struct Found {
     pub leases: u64,
+    /// Those for which two offers were tried at once.
+    pub hedged: u64,
     /// Those that a provider took back.
     pub reclaimed: u64,
     /// Those of them that were replaced.
@@ -93,6 +96,7 @@ pub async fn check(data: &Path, acknowledged: &mut Acknowledged, all_receipts: b
     let count = |is: &dyn Fn(&LeaseRecord) -> bool| leases.iter().filter(|lease| is(lease)).count() as u64;
     Found {
         leases: leases.len() as u64,
+        hedged: count(&|lease| !lease.hedges.is_empty()),
         reclaimed: count(&|lease| lease.end_reason == Some(EndReason::Reclaimed)),
         replaced: count(&|lease| lease.replaces.is_some() && lease.active_at.is_some()),
     }
@@ -155,6 +159,21 @@ fn instances_are_leases(world: &World, leases: &[LeaseRecord], intents: &[Intent
         let lease = leases[owner.spec.lease.as_str()];
         assert_eq!(lease.state, LeaseState::Active, "{lease:?}");
         *have.entry(lease.id.as_str()).or_default() += 1;
+    }
+    // Of two tries at once one is kept: the one that the lease says.
+    for intent in intents.iter().filter(|intent| intent.state == IntentState::Acknowledged) {
+        let lease = leases[intent.spec.lease.as_str()];
+        assert_eq!(
+            lease.offer.as_ref().map(Offer::key),
+            Some(intent.spec.offer.key()),
+            "{lease:?} {intent:?}"
+        );
+        let kept = HedgeEnd::Won { intent: intent.spec.intent.clone() };
+        let is_told = lease.hedges.iter().all(|hedge| match &hedge.end {
+            Some(HedgeEnd::Failed { intent: failed }) => *failed != intent.spec.intent,
+            end => *end == Some(kept.clone()),
+        });
+        assert!(is_told, "{lease:?} {intent:?}");
     }
     for lease in leases.values().filter(|lease| lease.state == LeaseState::Active) {
         assert_eq!(have.get(lease.id.as_str()).copied().unwrap_or(0), lease.instances, "{lease:?}");

@@ -63,10 +63,30 @@ fn answer(word: &str, id: &str, receipts: &[Receipt]) {
     say(&format!("{word} {id}{}", receipts.collect::<String>()));
 }
 
+/// How much faster time passes where tries are waited for.
+const WAITING_PACE: u32 = 100;
+
+/// A story in which the cheapest offer never answers: what it was asked for it creates, or it does not.
+fn silent(data: &Path, creates: bool) -> String {
+    let file = data.with_file_name("silent.yaml");
+    let effect = if creates { "hang-after" } else { "hang-before" };
+    // Written anew by each life: one that was killed while it wrote leaves nothing that is read.
+    let text = format!(
+        "script:\n  rules: [{{call: provision, effect: {effect}, at: {{zone: us-central1-a, kind: spot}}}}]\n  \
+         chances: {{stock_out_bp: 500, lost_after_bp: 1000}}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    file.display().to_string()
+}
+
 pub async fn live(data: PathBuf, seed: u64) {
     let dice = Arc::new(Dice::new(seed));
     let story = trouble(&data, &dice);
     let pace = if dice.below(2) == 0 { Pace::Wall } else { Pace::Told };
+    // One life in four tries two offers at once.
+    let is_silent = dice.below(4) == 0;
+    let (story, pace) =
+        if is_silent { (silent(&data, dice.below(4) > 0), Pace::Times(WAITING_PACE)) } else { (story, pace) };
     say("\nopening");
     let world =
         World::open(options(data, &story, pace)).await.unwrap_or_else(|error| panic!("{error} {error:?}"));
@@ -76,7 +96,8 @@ pub async fn live(data: PathBuf, seed: u64) {
     let standing = world.broker.leases(None, 1_000).await.unwrap().items;
     let standing =
         standing.into_iter().filter(|lease| lease.state == LeaseState::Active).map(|lease| lease.id);
-    let life = Arc::new(Life { world, dice, you, lead, standing: Mutex::new(standing.collect()) });
+    let standing = Mutex::new(standing.collect());
+    let life = Arc::new(Life { world, dice, you, lead, standing, is_silent });
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..TASKS {
         let life = Arc::clone(&life);
@@ -103,6 +124,8 @@ struct Life {
     you: Caller,
     lead: Caller,
     standing: Mutex<Vec<LeaseId>>,
+    /// Whether the first offer never answers.
+    is_silent: bool,
 }
 
 impl Life {
@@ -147,6 +170,9 @@ impl Life {
         let mut request = ResourceRequest::new("job")
             .add_gpu_nvidia_h100(8)
             .with_duration_s(3_600 + 60 * self.dice.below(60));
+        if self.is_silent {
+            request = request.with_hedge_s(1 + self.dice.below(3));
+        }
         if self.dice.below(2) == 0 {
             request = request.with_kinds([OfferKind::Spot]);
         }
