@@ -40,4 +40,4 @@ pub use config::{AwsConfig, ConfigError, Credentials, RegionConfig, ReservationC
 pub use price::{OnDemandPrice, OnDemandPrices, PriceTable};
 #[cfg(feature = "sdk")]
 pub use sdk::{AwsPrices, AwsProvider, Clock, ConnectError};
-pub use user_data::{AGENTS_MAX, AgentStart, NoUserData, UserData, UserDataError, UserDataSource};
+pub use user_data::{AGENTS_MAX, USER_DATA_BYTES_MAX, user_data};

@@ -4,7 +4,7 @@
 //! An operation stays readable for two weeks, also when its instance is gone. It comes with the reclaim: the notice before
 //! it, half a minute at best, is told on the instance alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hpc_provider::{InstanceHandle, Interruption, InterruptionKind, InterruptionPage};
 use jiff::{SignedDuration, Timestamp};
@@ -34,33 +34,77 @@ pub struct Reclaim {
     pub at: Timestamp,
 }
 
-/// The events that the cursor has not told, oldest first, and the cursor after them.
+/// How far before the cursor's time operations are asked for, beside [`LATE`]. Compute Engine writes times with the offset of
+/// some place; a filter that compares them as texts is off by that offset, never by a day.
+const OFFSETS: SignedDuration = SignedDuration::from_hours(24);
+
+/// Collects what a cursor has not told from a list of any length, and keeps no more than a page of it.
 ///
-/// Where the list is not `whole` (a zone did not answer), the cursor stays where it was in time, so that what that zone has
+/// Where the list is not whole (a zone did not answer), the cursor stays where it was in time, so that what that zone has
 /// to say is told later. A cursor that cannot be read starts over: everything is told again, nothing is lost.
-#[must_use]
-pub fn page(reclaims: &[Reclaim], whole: bool, cursor: Option<&str>) -> InterruptionPage {
-    let mut cursor = cursor.and_then(Cursor::parse).unwrap_or_default();
-    let from = cursor.mark.map(|mark| mark.saturating_sub(LATE).unwrap_or(Timestamp::MIN));
-    let mut fresh: Vec<&Reclaim> = reclaims
-        .iter()
-        .filter(|reclaim| from.is_none_or(|from| reclaim.at >= from) && !cursor.told.contains(&name(reclaim)))
-        .collect();
-    fresh.sort_by_key(|reclaim| (reclaim.at, reclaim.operation));
-    fresh.dedup_by_key(|reclaim| reclaim.operation);
-    fresh.truncate(EVENTS_MAX);
-    cursor.told.extend(fresh.iter().map(|reclaim| name(reclaim)));
-    if whole {
-        cursor.mark = cursor.mark.max(fresh.last().map(|reclaim| reclaim.at));
+#[derive(Debug)]
+pub struct Reader {
+    cursor: Cursor,
+    from: Option<Timestamp>,
+    /// The oldest that were not told, at most [`EVENTS_MAX`].
+    fresh: BTreeMap<(Timestamp, u64), Reclaim>,
+    more: bool,
+    /// The newest operation of all, whosever it is.
+    newest: Option<Timestamp>,
+}
+
+impl Reader {
+    /// Goes on where a cursor ended, or begins at the oldest operation.
+    #[must_use]
+    pub fn new(cursor: Option<&str>) -> Self {
+        let cursor = cursor.and_then(Cursor::parse).unwrap_or_default();
+        let from = cursor.mark.map(|mark| mark.saturating_sub(LATE).unwrap_or(Timestamp::MIN));
+        Self { cursor, from, fresh: BTreeMap::new(), more: false, newest: None }
     }
-    cursor.forget();
-    let event = |reclaim: &Reclaim| Interruption {
-        handle: reclaim.handle.clone(),
-        kind: InterruptionKind::Reclaimed,
-        deadline: reclaim.at,
-        seen_at: reclaim.at,
-    };
-    InterruptionPage { events: fresh.into_iter().map(event).collect(), cursor: cursor.text() }
+
+    /// From when on operations have to be asked for; `None` for all. It is well before what is told, on purpose.
+    #[must_use]
+    pub fn since(&self) -> Option<Timestamp> {
+        self.from.map(|from| from.saturating_sub(OFFSETS).unwrap_or(Timestamp::MIN))
+    }
+
+    /// An operation by which somebody's instance was taken back, at this time. So far the list has been read.
+    pub fn seen(&mut self, at: Timestamp) {
+        self.newest = self.newest.max(Some(at));
+    }
+
+    /// One of ours.
+    pub fn add(&mut self, reclaim: Reclaim) {
+        self.seen(reclaim.at);
+        if self.from.is_some_and(|from| reclaim.at < from) || self.cursor.told.contains(&name(&reclaim)) {
+            return;
+        }
+        self.fresh.insert((reclaim.at, reclaim.operation), reclaim);
+        if self.fresh.len() > EVENTS_MAX {
+            self.fresh.pop_last();
+            self.more = true;
+        }
+    }
+
+    /// The events, oldest first, and the cursor after them.
+    #[must_use]
+    pub fn page(self, whole: bool) -> InterruptionPage {
+        let Self { mut cursor, fresh, more, newest, .. } = self;
+        cursor.told.extend(fresh.values().map(name));
+        if whole {
+            // Whatever is older has been told, or is not ours. With more to come only what was told counts.
+            let told = fresh.last_key_value().map(|((at, _), _)| *at);
+            cursor.mark = cursor.mark.max(if more { told } else { newest });
+        }
+        cursor.forget();
+        let event = |reclaim: Reclaim| Interruption {
+            handle: reclaim.handle,
+            kind: InterruptionKind::Reclaimed,
+            deadline: reclaim.at,
+            seen_at: reclaim.at,
+        };
+        InterruptionPage { events: fresh.into_values().map(event).collect(), cursor: cursor.text() }
+    }
 }
 
 /// The newest time told, and what was told shortly before it: time in milliseconds, and the operation.
@@ -130,6 +174,14 @@ mod tests {
         Reclaim { handle, operation, at: at(second) }
     }
 
+    fn page(reclaims: &[Reclaim], whole: bool, cursor: Option<&str>) -> InterruptionPage {
+        let mut reader = Reader::new(cursor);
+        for reclaim in reclaims {
+            reader.add(reclaim.clone());
+        }
+        reader.page(whole)
+    }
+
     fn told(page: &InterruptionPage) -> Vec<&str> {
         page.events.iter().map(|event| event.handle.id.trim_start_matches("us-central1-a.hpc-")).collect()
     }
@@ -176,6 +228,38 @@ mod tests {
             cursor = Some(next.cursor);
         }
         assert_eq!(seen.len(), all.len());
+    }
+
+    #[test]
+    fn what_was_read_is_not_asked_for_again_and_what_may_come_late_is() {
+        assert_eq!(Reader::new(None).since(), None);
+        let mut reader = Reader::new(None);
+        reader.add(reclaim(1, 0));
+        // Somebody else's, much later: it is not told, and nobody has to read up to it again.
+        reader.seen(at(500_000));
+        let first = reader.page(true);
+        let day = 24 * 3_600;
+        let mut next = Reader::new(Some(&first.cursor));
+        assert_eq!(next.since(), Some(at(500_000 - 600 - day)));
+        // Ten minutes behind the newest is still told; a list that is not whole moves nothing.
+        next.add(reclaim(2, 500_000 - 600));
+        next.seen(at(900_000));
+        let part = next.page(false);
+        assert_eq!(told(&part), ["2"]);
+        assert_eq!(Reader::new(Some(&part.cursor)).since(), Some(at(500_000 - 600 - day)));
+    }
+
+    #[test]
+    fn no_more_than_a_page_is_kept_of_a_list_of_any_length_and_its_newest_moves_nothing() {
+        let mut reader = Reader::new(None);
+        for number in (0..20 * EVENTS_MAX as u64).rev() {
+            reader.add(reclaim(number, i64::try_from(number).unwrap()));
+            assert!(reader.fresh.len() <= EVENTS_MAX);
+        }
+        let first = reader.page(true);
+        assert_eq!((first.events.len(), told(&first)[0]), (EVENTS_MAX, "0"), "the oldest first");
+        let since = Reader::new(Some(&first.cursor)).since().unwrap();
+        assert!(since < at(i64::try_from(EVENTS_MAX).unwrap()), "what is left is asked for again");
     }
 
     #[test]

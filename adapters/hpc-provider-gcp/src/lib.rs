@@ -40,4 +40,4 @@ pub use config::{ConfigError, Credentials, GcpConfig, RegionConfig};
 pub use price::{KnownPrice, PriceTable, Prices};
 #[cfg(feature = "sdk")]
 pub use sdk::{Clock, ConnectError, GcpProvider};
-pub use startup::{AgentStart, NoScripts, ScriptError, ScriptSource, StartupScript};
+pub use startup::{AGENTS_MAX, SCRIPT_BYTES_MAX, startup_script};

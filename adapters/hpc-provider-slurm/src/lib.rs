@@ -42,6 +42,7 @@ mod price;
 mod provider;
 mod submit;
 mod system;
+mod turns;
 
 pub use cluster::{
     Cluster, ClusterDocument, ClusterError, GpusDocument, INSTANCES_PER_JOB_MAX, PARTITIONS_MAX,

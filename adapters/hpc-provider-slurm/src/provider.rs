@@ -12,7 +12,6 @@ use hpc_provider::{
 };
 use hpc_resources::{Offer, OfferKind, PerInstanceHour, ProviderId, StockHint};
 use jiff::Timestamp;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, INSTANCES_PER_JOB_MAX, Shape};
@@ -23,6 +22,7 @@ use crate::job::{self, JOBS_MAX, Job, JobState, Jobs};
 use crate::nodes;
 use crate::note::{Note, fingerprint};
 use crate::submit;
+use crate::turns::Turns;
 
 /// Most handles in one `observe`.
 pub const OBSERVE_MAX: usize = 4_096;
@@ -43,7 +43,7 @@ pub struct SlurmProvider {
     commands: Arc<dyn Commands>,
     clock: Clock,
     /// Of two releases in one job the second must see what the first wrote into its comment.
-    turn: Mutex<()>,
+    turns: Turns,
 }
 
 impl fmt::Debug for SlurmProvider {
@@ -57,7 +57,7 @@ impl SlurmProvider {
     /// other's jobs.
     #[must_use]
     pub fn new(id: ProviderId, cluster: Cluster, commands: Arc<dyn Commands>, clock: Clock) -> Self {
-        Self { id, cluster, commands, clock, turn: Mutex::new(()) }
+        Self { id, cluster, commands, clock, turns: Turns::default() }
     }
 
     /// Runs a command; what it printed, or why not.
@@ -345,7 +345,7 @@ impl CapacityProvider for SlurmProvider {
             let what = format!("`{}` belongs to {}", handle.id, handle.provider);
             return Err(error::config("OtherProvider", &what));
         }
-        let _turn = self.turn.lock().await;
+        let _turn = self.turns.of(&handle.id).await;
         let jobs = self.readable(|number, _| job::is_of(number, &handle.id)).await?;
         let found = jobs.into_iter().find_map(|job| job.index_of(&handle.id).map(|index| (job, index)));
         match found {

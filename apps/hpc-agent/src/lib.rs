@@ -1,6 +1,6 @@
 //! The node agent as a library: measures this machine and its GPUs, and turns what it measured into points.
 //!
-//! [`join`] turns a one-time token into a certificate; [`Stream`] carries batches to the daemon over QUIC with mutual TLS.
+//! [`join`] turns a one-time token into a certificate, [`join_within`] also where the network comes late; [`Stream`] carries batches to the daemon over QUIC with mutual TLS.
 //!
 //! Never reads the clock: the caller passes "now".
 //!
@@ -20,11 +20,13 @@
 
 pub mod collect;
 mod join;
+mod patience;
 mod points;
 mod stream;
 
 pub use collect::{CollectError, Collector, DeviceSource, HostSource, Load, SimulatedGpus};
 pub use join::{Joined, Joining, join};
+pub use patience::{JOIN_FOR_S_MAX, Patience, join_within, may_pass};
 pub use stream::{ACK_WAIT, STREAM, Stream};
 
 pub use points::{BatchPoints, GPU, HOST, points_from_batch};

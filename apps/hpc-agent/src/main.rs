@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use hpc_agent::{Collector, HostSource, SimulatedGpus, Stream, join};
+use hpc_agent::{Collector, HostSource, JOIN_FOR_S_MAX, Patience, SimulatedGpus, Stream, join_within};
 use hpc_auth::join::JoinToken;
 use hpc_error::{HpcError, codes};
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 #[command(
     version,
     about,
-    after_help = "Examples:\n  hpc node join-token node-1 > token\n  hpc-agent run --token-file token --daemon https://127.0.0.1:7801\n  hpc-agent once"
+    after_help = "Examples:\n  hpc node join-token node-1 > token\n  hpc-agent run --token-file token --daemon https://127.0.0.1:7801\n  hpc-agent run --token-file token --join-for 1800\n  hpc-agent once"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -46,6 +46,10 @@ struct RunArgs {
     /// The daemon's control API.
     #[arg(long, value_name = "URL", default_value = "https://127.0.0.1:7801")]
     daemon: String,
+    /// How long to try to join while the daemon cannot be reached, in seconds; 0 for one attempt. A token that is refused is
+    /// never tried again.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=JOIN_FOR_S_MAX))]
+    join_for: u64,
     /// The lease this node works for.
     #[arg(long, value_name = "LEASE")]
     lease: Option<String>,
@@ -113,7 +117,11 @@ fn once(simulated_gpus: usize) -> Result<(), HpcError> {
 
 async fn run(args: RunArgs) -> Result<(), HpcError> {
     let token = read_token(&args.token_file)?;
-    let joined = join(&args.daemon, &token).await?;
+    let patience = Patience { within: Duration::from_secs(args.join_for), seed: drawn()? };
+    let joined = join_within(&args.daemon, &token, patience, |error, wait| {
+        eprintln!("{error}; trying again in {} s", wait.as_secs().max(1));
+    })
+    .await?;
     eprintln!("joined as {}; telemetry goes to {}", joined.id, joined.telemetry_addr);
     let mut collector = Collector::new(token.node().as_str());
     if args.simulated_gpus > 0 {
@@ -193,6 +201,13 @@ fn read_token(path: &str) -> Result<JoinToken, HpcError> {
     }
     JoinToken::parse(text.trim()).map_err(|error| {
         HpcError::coded(&codes::AUT_TOKEN_INVALID, format!("`{path}` holds no join token: {error}"))
+    })
+}
+
+/// What the waits between attempts are drawn from.
+fn drawn() -> Result<u64, HpcError> {
+    getrandom::u64().map_err(|error| {
+        HpcError::coded(&codes::INT_BUG, format!("the operating system gives no randomness: {error}"))
     })
 }
 

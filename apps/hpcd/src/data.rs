@@ -26,6 +26,8 @@ const FORMAT: u32 = 1;
 /// Largest `hpcd.json`, in bytes.
 const HEADER_BYTES_MAX: u64 = 4_096;
 
+/// What tells a data directory from another folder.
+const HEADER: &str = "hpcd.json";
 /// How a half-written header begins.
 const TEMPORARY_PREFIX: &str = ".hpcd.json.";
 
@@ -69,7 +71,7 @@ impl DataDir {
         fs::create_dir_all(&path).map_err(|error| failed(&path, &error))?;
         // Before anything is read: whoever holds the lock alone decides what is here.
         let lock = lock(&path)?;
-        let file = path.join("hpcd.json");
+        let file = path.join(HEADER);
         let header = match read_header(&file)? {
             Some(header) => {
                 if let Some(asked) = seed.filter(|asked| *asked != header.seed) {
@@ -99,6 +101,12 @@ impl DataDir {
             written => written?,
         }
         Ok(Self { path, temporary, _lock: lock, seed: header.seed, run: header.runs })
+    }
+
+    /// Whether there is a data directory, of whatever format.
+    #[must_use]
+    pub fn is_at(path: &Path) -> bool {
+        path.join(HEADER).is_file()
     }
 
     /// A file or folder in it.

@@ -58,7 +58,7 @@ enum Command {
     /// Credentials of providers, sealed in a data directory.
     #[command(
         subcommand,
-        after_help = "Examples:\n  aws configure export-credentials | hpcd secret put aws/renting --data ./hpc-dev\n  hpcd secret list --data ./hpc-dev"
+        after_help = "Examples:\n  aws configure export-credentials | hpcd secret put aws/renting --data ./hpc-dev --create\n  hpcd secret list --data ./hpc-dev"
     )]
     Secret(SecretCommand),
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hpc_error::{HpcError, codes};
-use hpcd::secrets::{self, SECRET_BYTES_MAX};
+use hpcd::secrets::{self, Directory, SECRET_BYTES_MAX};
 use zeroize::Zeroizing;
 
 #[derive(Subcommand)]
@@ -14,6 +14,9 @@ pub(crate) enum SecretCommand {
     Put {
         /// Name of the secret, such as aws/renting.
         name: String,
+        /// Make the data directory if it is not there yet, for a daemon that will run over it.
+        #[arg(long)]
+        create: bool,
         #[command(flatten)]
         place: Place,
     },
@@ -43,8 +46,9 @@ pub(crate) struct Place {
 
 pub(crate) async fn run(command: SecretCommand) -> Result<u8, HpcError> {
     match command {
-        SecretCommand::Put { name, place } => {
-            let put = secrets::put(&place.data, &name, &from_stdin()?).await?;
+        SecretCommand::Put { name, create, place } => {
+            let directory = if create { Directory::Created } else { Directory::Known };
+            let put = secrets::put(&place.data, directory, &name, &from_stdin()?).await?;
             println!("{} version {}", put.name, put.version);
         }
         SecretCommand::List { place, json } => {

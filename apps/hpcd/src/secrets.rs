@@ -18,6 +18,15 @@ pub const SECRET_BYTES_MAX: usize = 64 << 10;
 /// Where they lie in the key store: apart from the keys of the daemon itself, which no name can reach.
 const BELOW: &str = "named";
 
+/// Whether a secret may make its data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Directory {
+    /// It must be there: a path with a mistake in it is refused.
+    Known,
+    /// It is made if it is not there, before a daemon ran over it.
+    Created,
+}
+
 /// A secret's name and how often it was put.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Named {
@@ -30,9 +39,9 @@ pub struct Named {
 /// Seals a secret under a name; one that was there under it is used no longer.
 ///
 /// # Errors
-/// `HPC-USG-0013` for a name that is none, `-0003` for more than [`SECRET_BYTES_MAX`], `-0010` for nothing at all;
-/// `HPC-DAT-*`, `-0002` while a daemon runs over the directory.
-pub async fn put(data: &Path, name: &str, secret: &[u8]) -> Result<Named, HpcError> {
+/// `HPC-USG-0013` for a name that is none, `-0003` for more than [`SECRET_BYTES_MAX`], `-0010` for nothing at all, `-0005`
+/// without a data directory that is [`Directory::Known`]; `HPC-DAT-*`, `-0002` while a daemon runs over the directory.
+pub async fn put(data: &Path, directory: Directory, name: &str, secret: &[u8]) -> Result<Named, HpcError> {
     let path = place(name)?;
     match secret.len() {
         0 => return Err(HpcError::coded(&codes::USG_MISSING_FIELD, "standard input holds no secret")),
@@ -41,6 +50,9 @@ pub async fn put(data: &Path, name: &str, secret: &[u8]) -> Result<Named, HpcErr
             let message = format!("a secret has at most {SECRET_BYTES_MAX} bytes");
             return Err(HpcError::coded(&codes::USG_TOO_LARGE, message));
         }
+    }
+    if directory == Directory::Known {
+        is_there(data)?;
     }
     let (_data, stores) = open(data).await?;
     let version = stores.keys.seal(&path, secret).await.map_err(broken)?;
@@ -108,12 +120,15 @@ fn place(name: &str) -> Result<SecretPath, HpcError> {
     })
 }
 
-/// Who only asks makes no directory.
+/// Who only asks makes no directory, and nothing of another one.
 fn is_there(data: &Path) -> Result<(), HpcError> {
-    if data.is_dir() {
+    if DataDir::is_at(data) {
         return Ok(());
     }
-    let message = format!("there is no data directory `{}`", data.display());
+    let message = format!(
+        "`{}` is no data directory; check the path, or make one with `hpcd secret put --create`",
+        data.display()
+    );
     Err(HpcError::coded(&codes::USG_FILE_MISSING, message))
 }
 

@@ -32,11 +32,13 @@
 //! assert!(!Rack.describe().supports.safe_to_create());
 //! ```
 
+mod boot;
 mod error;
 mod intent;
 mod port;
 mod state;
 
+pub use boot::{AgentStart, Boot, BootError, BootRules, BootScript, BootSource, NoBoot};
 pub use error::{Certainty, ErrorKind, PROVIDER_TEXT_BYTES_MAX, ProviderError, Result, Scope};
 pub use intent::{
     INSTANCES_MAX, InstanceHandle, ProvisionResult, ProvisionSpec, TAG_INTENT, TAG_LEASE, TAG_OWNER,

@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hpc_provider::{
-    CapacityProvider, Certainty, Description, ErrorKind, InstanceHandle, InstanceState, InterruptionPage,
-    Observe, OwnedPage, PriceSource, ProviderError, ProvisionResult, ProvisionSpec, QuotaStatus, Quote,
-    QuoteRequest, Released, Result, Scope, SpotPrices, Supports,
+    BootSource, CapacityProvider, Certainty, Description, ErrorKind, InstanceHandle, InstanceState,
+    InterruptionPage, Observe, OwnedPage, PriceSource, ProviderError, ProvisionResult, ProvisionSpec,
+    QuotaStatus, Quote, QuoteRequest, Released, Result, Scope, SpotPrices, Supports,
 };
 use hpc_resources::{ProviderId, Region};
 
 use crate::config::AwsConfig;
 use crate::price::OnDemandPrices;
-use crate::user_data::UserDataSource;
 
 use super::Clock;
 use super::client::{ConnectError, RegionClient, clients, shared};
@@ -37,7 +36,7 @@ pub struct AwsProvider {
     pub(crate) config: AwsConfig,
     pub(crate) regions: BTreeMap<Region, Arc<RegionClient>>,
     pub(crate) prices: Arc<dyn OnDemandPrices>,
-    pub(crate) user_data: Arc<dyn UserDataSource>,
+    pub(crate) boots: Arc<dyn BootSource>,
     pub(crate) clock: Clock,
     pub(crate) unknown: Arc<UnknownCodes>,
     pub(crate) recent: Recent,
@@ -57,13 +56,13 @@ impl AwsProvider {
     pub async fn connect(
         config: AwsConfig,
         prices: Arc<dyn OnDemandPrices>,
-        user_data: Arc<dyn UserDataSource>,
+        boots: Arc<dyn BootSource>,
         clock: Clock,
     ) -> std::result::Result<Self, ConnectError> {
         config.check()?;
         let unknown = Arc::new(UnknownCodes::default());
         let regions = clients(&config, &shared(&config).await, &unknown);
-        Ok(Self { config, regions, prices, user_data, clock, unknown, recent: Recent::default() })
+        Ok(Self { config, regions, prices, boots, clock, unknown, recent: Recent::default() })
     }
 
     /// Error codes that stood in no table, and how often each came. A number here is a row to add.
@@ -107,7 +106,7 @@ impl CapacityProvider for AwsProvider {
                 spot_prices: true,
                 quotas: true,
                 interruptions: true,
-                user_data: self.user_data.is_there(),
+                user_data: self.boots.is_there(),
             },
             consistency_ms: self.config.consistency_ms,
             clock_skew_ms: self.config.clock_skew_ms,

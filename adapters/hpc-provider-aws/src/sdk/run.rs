@@ -15,6 +15,7 @@ use hpc_resources::OfferKind;
 use crate::price::ceiling_text;
 use crate::tags;
 use crate::taxonomy::Effect;
+use crate::user_data::user_data;
 
 use super::client::{RegionClient, filter, nonsense};
 use super::list::exactly;
@@ -81,10 +82,10 @@ impl AwsProvider {
         call = call.set_capacity_reservation_specification(self.where_to(spec));
         if let Some(reference) = &spec.user_data_ref {
             let data =
-                self.user_data.resolve(reference).await.map_err(|error| {
+                self.boots.resolve(reference).await.and_then(user_data).map_err(|error| {
                     refuse(ErrorKind::Config, Scope::Region, "UserData", &error.to_string())
                 })?;
-            call = call.user_data(data.encoded().as_str());
+            call = call.user_data(data.as_str());
         }
         let answer = call.send().await.map_err(|error| self.unknown.judge(Effect::Write, &error))?;
         let known = self.recent.knows(&spec.token);

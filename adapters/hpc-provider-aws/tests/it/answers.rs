@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use hpc_conformance::provider::Rig;
 use hpc_provider::{
-    CapacityProvider, Certainty, ErrorKind, Observe, ProviderError, QuoteRequest, TAG_INTENT,
+    CapacityProvider, Certainty, ErrorKind, NoBoot, Observe, ProviderError, QuoteRequest, TAG_INTENT,
 };
-use hpc_provider_aws::{AwsConfig, NoUserData};
+use hpc_provider_aws::AwsConfig;
 
 use crate::rig::{StubRig, config, connect, eight_h100};
 use crate::stub::{Fault, Stub};
@@ -117,7 +117,7 @@ async fn an_answer_cut_anywhere_is_never_taken_for_a_whole_one() {
 async fn a_call_that_hangs_is_ended() {
     let stub = Stub::start().await;
     let config = AwsConfig { call_timeout: Duration::from_millis(300), ..config(&stub.url) };
-    let provider = connect(&stub, config, Arc::new(NoUserData)).await;
+    let provider = connect(&stub, config, Arc::new(NoBoot)).await;
     let now = stub.cloud().now;
     let request = QuoteRequest { request: eight_h100(None), now };
     // Zones are asked for once, so that only the create hangs below.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hpc_provider::{
-    CapacityProvider, InstancePhase, Observe, ProvisionSpec, QuoteRequest, TAG_INTENT, TAG_OWNER,
+    CapacityProvider, InstancePhase, NoBoot, Observe, ProvisionSpec, QuoteRequest, TAG_INTENT, TAG_OWNER,
 };
-use hpc_provider_aws::{AwsConfig, AwsPrices, AwsProvider, NoUserData, RegionConfig, ReservationConfig};
+use hpc_provider_aws::{AwsConfig, AwsPrices, AwsProvider, RegionConfig, ReservationConfig};
 use hpc_resources::{InstanceType, OfferKind, ProviderId, Region, ResourceRequest};
 use jiff::Timestamp;
 
@@ -48,7 +48,7 @@ async fn one_small_instance_comes_and_goes() {
         std::env::var("HPC_LIVE_AWS_ACCOUNT").ok().map(|account| ReservationConfig { account });
     let kind = if config.reservations.is_some() { OfferKind::Reserved } else { OfferKind::OnDemand };
     let prices = AwsPrices::connect(&config, &Region::parse("us-east-1").unwrap()).await;
-    let provider = AwsProvider::connect(config, Arc::new(prices), Arc::new(NoUserData), Arc::new(now));
+    let provider = AwsProvider::connect(config, Arc::new(prices), Arc::new(NoBoot), Arc::new(now));
     let provider = provider.await.unwrap();
 
     let request = ResourceRequest::new("live").add_cpu(1).with_kinds([kind]).build().unwrap();

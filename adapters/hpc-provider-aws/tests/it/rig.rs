@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hpc_conformance::provider::{Rig, Trouble};
-use hpc_provider::{CapacityProvider, ProvisionSpec, QuoteRequest, TAG_INTENT, TAG_LEASE, TAG_OWNER, Token};
-use hpc_provider_aws::{
-    AwsConfig, AwsPrices, AwsProvider, Credentials, NoUserData, RegionConfig, ReservationConfig,
-    UserDataSource,
+use hpc_provider::{
+    BootSource, CapacityProvider, NoBoot, ProvisionSpec, QuoteRequest, TAG_INTENT, TAG_LEASE, TAG_OWNER,
+    Token,
 };
+use hpc_provider_aws::{AwsConfig, AwsPrices, AwsProvider, Credentials, RegionConfig, ReservationConfig};
 use hpc_resources::{InstanceType, IntentId, LeaseId, Offer, OfferKind, ProviderId, Region, ResourceRequest};
 use jiff::{SignedDuration, Timestamp};
 
@@ -42,14 +42,10 @@ pub(crate) fn config(url: &str) -> AwsConfig {
     }
 }
 
-pub(crate) async fn connect(
-    stub: &Stub,
-    config: AwsConfig,
-    user_data: Arc<dyn UserDataSource>,
-) -> AwsProvider {
+pub(crate) async fn connect(stub: &Stub, config: AwsConfig, boots: Arc<dyn BootSource>) -> AwsProvider {
     let prices = Arc::new(AwsPrices::connect(&config, &region()).await);
     let clock = stub.clone();
-    AwsProvider::connect(config, prices, user_data, Arc::new(move || clock.cloud().now)).await.unwrap()
+    AwsProvider::connect(config, prices, boots, Arc::new(move || clock.cloud().now)).await.unwrap()
 }
 
 pub(crate) fn eight_h100(kind: Option<OfferKind>) -> ResourceRequest {
@@ -91,7 +87,7 @@ pub(crate) struct StubRig {
 impl StubRig {
     pub(crate) async fn start(kind: Option<OfferKind>) -> Self {
         let stub = Stub::start().await;
-        let provider = connect(&stub, config(&stub.url), Arc::new(NoUserData)).await;
+        let provider = connect(&stub, config(&stub.url), Arc::new(NoBoot)).await;
         Self { stub, provider: Arc::new(provider), kind }
     }
 
@@ -100,7 +96,7 @@ impl StubRig {
         let stub = Stub::start().await;
         let account = ACCOUNT.to_owned();
         let config = AwsConfig { reservations: Some(ReservationConfig { account }), ..config(&stub.url) };
-        let provider = connect(&stub, config, Arc::new(NoUserData)).await;
+        let provider = connect(&stub, config, Arc::new(NoBoot)).await;
         stub.cloud().reservations = vec![reserved("cr-1", false), reserved("cr-2", true)];
         Self { stub, provider: Arc::new(provider), kind }
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hpc_conformance::provider::Rig;
 use hpc_provider::{
-    CapacityProvider, Certainty, ErrorKind, InstanceHandle, InterruptionKind, Observe, ProvisionSpec,
-    Released,
+    AgentStart, Boot, BootError, BootSource, CapacityProvider, Certainty, ErrorKind, InstanceHandle,
+    InterruptionKind, Observe, ProvisionSpec, Released,
 };
-use hpc_provider_aws::{AgentStart, UserData, UserDataError, UserDataSource};
+use hpc_provider_aws::user_data;
 use hpc_resources::{Currency, Money, OfferKind, Region};
 use jiff::SignedDuration;
 
@@ -107,7 +107,7 @@ async fn a_token_that_ec2_has_forgotten_is_found_by_tag() {
     rig.stub.pass(Duration::from_secs(3_600));
     // A new process: it remembers nothing, and neither does EC2.
     rig.stub.cloud().forget_tokens();
-    let fresh = connect(&rig.stub, config(&rig.stub.url), Arc::new(hpc_provider_aws::NoUserData)).await;
+    let fresh = connect(&rig.stub, config(&rig.stub.url), Arc::new(hpc_provider::NoBoot)).await;
     let again = fresh.provision(&spec).await.unwrap();
     assert!(again.replayed);
     assert_eq!(again.handles, first.handles);
@@ -153,18 +153,23 @@ async fn one_unknown_handle_does_not_hide_the_others() {
     assert_eq!(states.len(), known.len());
 }
 
+fn agent() -> Boot {
+    Boot::Agent(AgentStart {
+        daemon: "https://hpcd.internal:7801".to_owned(),
+        tokens: vec!["hpcjoin_c2VjcmV0".to_owned().into()],
+        lease: None,
+        join_for_s: 60,
+    })
+}
+
 struct Tokens;
 
 #[async_trait]
-impl UserDataSource for Tokens {
-    async fn resolve(&self, reference: &str) -> Result<UserData, UserDataError> {
+impl BootSource for Tokens {
+    async fn resolve(&self, reference: &str) -> Result<Boot, BootError> {
         match reference {
-            "join/1" => UserData::agent(&AgentStart {
-                daemon: "https://hpcd.internal:7801",
-                tokens: &["hpcjoin_c2VjcmV0"],
-                lease: None,
-            }),
-            other => Err(UserDataError::Unknown(other.to_owned())),
+            "join/1" => Ok(agent()),
+            other => Err(BootError::Unknown(other.to_owned())),
         }
     }
 }
@@ -186,12 +191,7 @@ async fn the_first_boot_starts_the_agent_and_no_text_shows_its_token() {
     );
     provider.provision(&with("join/1")).await.unwrap();
     let sent = last_create(&rig);
-    let script = UserData::agent(&AgentStart {
-        daemon: "https://hpcd.internal:7801",
-        tokens: &["hpcjoin_c2VjcmV0"],
-        lease: None,
-    });
-    assert_eq!(sent.text("UserData"), script.unwrap().encoded().as_str());
+    assert_eq!(sent.text("UserData"), user_data(agent()).unwrap().as_str());
 }
 
 #[tokio::test]

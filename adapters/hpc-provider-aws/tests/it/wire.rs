@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hpc_provider::{
-    CapacityProvider, Certainty, ErrorKind, InstancePhase, Observe, ProvisionSpec, QuoteRequest, Released,
-    TAG_INTENT, TAG_OWNER,
+    CapacityProvider, Certainty, ErrorKind, InstancePhase, NoBoot, Observe, ProvisionSpec, QuoteRequest,
+    Released, TAG_INTENT, TAG_OWNER,
 };
-use hpc_provider_aws::{AwsConfig, AwsProvider, NoUserData, OnDemandPrice, PriceTable};
+use hpc_provider_aws::{AwsConfig, AwsProvider, OnDemandPrice, PriceTable};
 use hpc_resources::{Currency, InstanceType, Money, OfferKind, PerInstanceHour};
 use jiff::Timestamp;
 
@@ -51,7 +51,7 @@ async fn provider(url: &str) -> AwsProvider {
         as_of: now(),
     };
     let prices = PriceTable::default().with(region(), InstanceType::parse("p5.48xlarge").unwrap(), price);
-    AwsProvider::connect(config, Arc::new(prices), Arc::new(NoUserData), Arc::new(now)).await.unwrap()
+    AwsProvider::connect(config, Arc::new(prices), Arc::new(NoBoot), Arc::new(now)).await.unwrap()
 }
 
 async fn intent(provider: &AwsProvider, kind: OfferKind, instances: u32) -> ProvisionSpec {
@@ -157,7 +157,7 @@ async fn an_image_that_is_not_there_is_refused_before_anything_exists() {
     let mut wrong = config(&url);
     wrong.regions[0].image = "ami-0ffffffffffffffff".to_owned();
     let provider =
-        AwsProvider::connect(wrong, Arc::new(PriceTable::default()), Arc::new(NoUserData), Arc::new(now))
+        AwsProvider::connect(wrong, Arc::new(PriceTable::default()), Arc::new(NoBoot), Arc::new(now))
             .await
             .unwrap();
     let error = provider.provision(&spec).await.unwrap_err();

@@ -18,6 +18,7 @@ use crate::config::{FLEX_RUN_S_MAX, FLEX_RUN_S_MIN, RegionConfig};
 use crate::labels;
 use crate::machine::Machine;
 use crate::names::{self, Place};
+use crate::startup::startup_script;
 use crate::taxonomy::Effect;
 
 use super::client::nonsense;
@@ -213,8 +214,9 @@ impl GcpProvider {
             .set_or_clear_reservation_affinity(self.affinity(spec))
             .set_scheduling(scheduling(spec));
         let Some(reference) = &spec.user_data_ref else { return Ok(properties) };
-        let script = self.scripts.resolve(reference).await;
+        let script = self.boots.resolve(reference).await;
         let script = script
+            .and_then(startup_script)
             .map_err(|error| refuse(ErrorKind::Config, Scope::Region, "StartupScript", &error.to_string()))?;
         let item = metadata::Items::new().set_key("startup-script").set_value(script.as_str());
         Ok(properties.set_metadata(Metadata::new().set_items([item])))

@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hpc_provider::{
-    CapacityProvider, Description, InstanceHandle, InstanceState, InterruptionPage, Observe, OwnedPage,
-    PriceSource, ProvisionResult, ProvisionSpec, QuotaStatus, Quote, QuoteRequest, Released, Result,
-    SpotPrices, Supports,
+    BootSource, CapacityProvider, Description, InstanceHandle, InstanceState, InterruptionPage, Observe,
+    OwnedPage, PriceSource, ProvisionResult, ProvisionSpec, QuotaStatus, Quote, QuoteRequest, Released,
+    Result, SpotPrices, Supports,
 };
 use hpc_resources::ProviderId;
 
 use crate::config::GcpConfig;
 use crate::price::Prices;
-use crate::startup::ScriptSource;
 
 use super::Clock;
 use super::client::{Clients, ConnectError};
@@ -37,7 +36,7 @@ pub struct GcpProvider {
     pub(crate) config: GcpConfig,
     pub(crate) clients: Clients,
     pub(crate) prices: Arc<dyn Prices>,
-    pub(crate) scripts: Arc<dyn ScriptSource>,
+    pub(crate) boots: Arc<dyn BootSource>,
     pub(crate) clock: Clock,
     pub(crate) unknown: UnknownCodes,
     pub(crate) recent: Recent,
@@ -58,13 +57,13 @@ impl GcpProvider {
     pub async fn connect(
         config: GcpConfig,
         prices: Arc<dyn Prices>,
-        scripts: Arc<dyn ScriptSource>,
+        boots: Arc<dyn BootSource>,
         clock: Clock,
     ) -> std::result::Result<Self, ConnectError> {
         config.check()?;
         let clients = Clients::connect(&config).await?;
         let (unknown, recent) = (UnknownCodes::default(), Recent::default());
-        Ok(Self { config, clients, prices, scripts, clock, unknown, recent })
+        Ok(Self { config, clients, prices, boots, clock, unknown, recent })
     }
 
     /// Error codes that stood in no table, and how often each came. A number here is a row to add.
@@ -91,7 +90,7 @@ impl CapacityProvider for GcpProvider {
                 idempotent_create: true,
                 observe: true,
                 release: true,
-                user_data: self.scripts.is_there(),
+                user_data: self.boots.is_there(),
                 list_owned: true,
                 spot_prices: true,
                 quotas: true,

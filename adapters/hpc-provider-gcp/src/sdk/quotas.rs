@@ -1,15 +1,16 @@
 //! Quotas and their use, and instances that were taken back.
 
 use google_cloud_compute_v1::model::{Operation, Quota};
-use hpc_provider::{Certainty, InstanceHandle, InterruptionPage, QuotaStatus, Result};
+use hpc_provider::{Certainty, ErrorKind, InstanceHandle, InterruptionPage, QuotaStatus, Result};
 use hpc_resources::{QuotaFamily, Region};
+use jiff::Timestamp;
 
-use crate::interruption::{PREEMPTED, Reclaim, page};
+use crate::interruption::{PREEMPTED, Reader, Reclaim};
 use crate::names::{self, Place};
 use crate::quota::{is_of_machines, whole};
 use crate::taxonomy::Effect;
 
-use super::client::{PAGES_MAX, next, nonsense, pages};
+use super::client::{PAGES_MAX, next, nonsense, page};
 use super::map;
 use super::provider::GcpProvider;
 
@@ -62,30 +63,58 @@ impl GcpProvider {
     }
 
     pub(crate) async fn reclaims(&self, cursor: Option<&str>) -> Result<InterruptionPage> {
-        let filter = format!("operationType = \"{PREEMPTED}\"");
-        let call = || {
+        let reader = Reader::new(cursor);
+        let of_type = format!("operationType = \"{PREEMPTED}\"");
+        let Some(since) = reader.since() else { return self.read_reclaims(reader, &of_type).await };
+        let filter = format!("({of_type}) AND (insertTime >= \"{since}\")");
+        match self.read_reclaims(reader, &filter).await {
+            // Times in filters are not proven on Google's own servers: without, the list is longer and the same.
+            Err(error) if error.kind == ErrorKind::Config => {
+                self.read_reclaims(Reader::new(cursor), &of_type).await
+            }
+            read => read,
+        }
+    }
+
+    /// Page by page: what is not told is forgotten at once.
+    async fn read_reclaims(&self, mut reader: Reader, filter: &str) -> Result<InterruptionPage> {
+        let (mut whole, mut token) = (true, None);
+        for _ in 0..PAGES_MAX {
             let call = self.clients.global_operations.aggregated_list().set_project(&self.config.project);
-            call.set_filter(&filter).set_max_results(self.config.page_entries)
-        };
-        let found = pages!(self, call(), operations);
-        let reclaims: Vec<Reclaim> =
-            found.entries.iter().filter_map(|(_, operation)| self.reclaim(operation)).collect();
-        Ok(page(&reclaims, found.whole, cursor))
+            let call = call.set_filter(filter).set_max_results(self.config.page_entries);
+            let found = page!(self, call.set_or_clear_page_token(token), operations);
+            for (_, operation) in &found.entries {
+                match self.reclaim(operation) {
+                    Some(reclaim) => reader.add(reclaim),
+                    None => preempted_at(operation).into_iter().for_each(|at| reader.seen(at)),
+                }
+            }
+            whole &= found.whole;
+            token = found.next;
+            if token.is_none() {
+                return Ok(reader.page(whole));
+            }
+        }
+        Err(nonsense(Certainty::NotDone, "a list that does not end"))
     }
 
     /// A reclaim of an instance that has a name of ours. Its labels are gone with it.
     fn reclaim(&self, operation: &Operation) -> Option<Reclaim> {
-        if operation.operation_type.as_deref() != Some(PREEMPTED) {
-            return None;
-        }
+        let at = preempted_at(operation)?;
         let place =
             Place::of_link(operation.target_link.as_deref()?).filter(|place| names::is_ours(&place.name))?;
         let provider = self.config.provider.clone();
         Some(Reclaim {
             handle: InstanceHandle { provider, region: place.region()?, id: place.id() },
             operation: operation.id?,
-            // The one time that is there from the start and never changes: the cursor remembers by it.
-            at: map::time(operation.insert_time.as_deref())?,
+            at,
         })
     }
+}
+
+/// When an instance was taken back, whosever it was; `None` for another operation.
+fn preempted_at(operation: &Operation) -> Option<Timestamp> {
+    // The one time that is there from the start and never changes: the cursor remembers by it.
+    let at = map::time(operation.insert_time.as_deref())?;
+    (operation.operation_type.as_deref() == Some(PREEMPTED)).then_some(at)
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use hpc_conformance::provider::Rig;
 use hpc_provider::{
-    CapacityProvider, Certainty, ErrorKind, Observe, ProviderError, QuoteRequest, Scope, TAG_INTENT,
+    CapacityProvider, Certainty, ErrorKind, NoBoot, Observe, ProviderError, QuoteRequest, Scope, TAG_INTENT,
 };
-use hpc_provider_gcp::{GcpConfig, NoScripts};
+use hpc_provider_gcp::GcpConfig;
 
 use crate::rig::{StubRig, config, connect, eight_a100, spec};
 use crate::stub::{Fault, Stub};
@@ -141,7 +141,7 @@ async fn an_answer_cut_anywhere_is_never_taken_for_a_whole_one() {
 async fn a_call_that_hangs_is_ended() {
     let stub = Stub::start("127.0.0.1:0").await;
     let config = GcpConfig { call_timeout: Duration::from_millis(300), ..config(&stub.url) };
-    let provider = connect(&stub, config, Arc::new(NoScripts)).await;
+    let provider = connect(&stub, config, Arc::new(NoBoot)).await;
     let now = stub.cloud().now;
     let request = QuoteRequest { request: eight_a100(None), now };
     let offers = loop {
@@ -176,7 +176,7 @@ async fn a_call_that_hangs_is_ended() {
 async fn a_server_that_is_not_there_was_sent_nothing() {
     let config = config("http://127.0.0.1:1");
     let stub = Stub::start("127.0.0.1:0").await;
-    let provider = connect(&stub, config, Arc::new(NoScripts)).await;
+    let provider = connect(&stub, config, Arc::new(NoBoot)).await;
     let rig = StubRig::start(None).await;
     let error = provider.provision(&rig.spec(1, 1).await).await.unwrap_err();
     assert_eq!(

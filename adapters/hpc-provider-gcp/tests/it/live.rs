@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hpc_provider::{
-    CapacityProvider, InstanceState, Observe, ProvisionSpec, QuoteRequest, TAG_INTENT, TAG_OWNER,
+    CapacityProvider, InstanceState, NoBoot, Observe, ProvisionSpec, QuoteRequest, TAG_INTENT, TAG_OWNER,
 };
-use hpc_provider_gcp::{GcpConfig, GcpProvider, NoScripts, PriceTable, RegionConfig};
+use hpc_provider_gcp::{GcpConfig, GcpProvider, PriceTable, RegionConfig};
 use hpc_resources::{InstanceType, OfferKind, ProviderId, ResourceRequest};
 use jiff::Timestamp;
 
@@ -51,7 +51,7 @@ async fn one_small_instance_comes_and_goes() {
     let config = GcpConfig { reservations, ..config };
     // No price is needed to try the create: the broker is what never buys without one.
     let prices = Arc::new(PriceTable::default());
-    let provider = GcpProvider::connect(config, prices, Arc::new(NoScripts), Arc::new(now)).await.unwrap();
+    let provider = GcpProvider::connect(config, prices, Arc::new(NoBoot), Arc::new(now)).await.unwrap();
 
     let request = ResourceRequest::new("live").add_cpu(1).with_kinds([kind]).build().unwrap();
     let quote = provider.get_quote(&QuoteRequest { request, now: now() }).await.unwrap();

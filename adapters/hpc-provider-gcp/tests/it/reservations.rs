@@ -88,8 +88,7 @@ async fn the_token_of_another_reservation_is_a_conflict_for_a_new_process_too() 
     rig.stub.pass(std::time::Duration::from_secs(60));
     rig.stub.cloud().forget_requests();
     let config = hpc_provider_gcp::GcpConfig { reservations: true, ..crate::rig::config(&rig.stub.url) };
-    let other =
-        crate::rig::connect(&rig.stub, config, std::sync::Arc::new(hpc_provider_gcp::NoScripts)).await;
+    let other = crate::rig::connect(&rig.stub, config, std::sync::Arc::new(hpc_provider::NoBoot)).await;
     let error = other.provision(&spec(second, 1, 1, rig.now())).await.unwrap_err();
     assert_eq!((error.kind, error.certainty), (ErrorKind::Conflict, Certainty::NotDone), "{error}");
     assert!(other.provision(&spec(first, 1, 1, rig.now())).await.unwrap().replayed);

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hpc_conformance::provider::{Rig, Trouble};
-use hpc_provider::{CapacityProvider, ProvisionSpec, QuoteRequest, TAG_INTENT, TAG_LEASE, TAG_OWNER, Token};
-use hpc_provider_gcp::{
-    Credentials, GcpConfig, GcpProvider, KnownPrice, NoScripts, PriceTable, RegionConfig, ScriptSource,
+use hpc_provider::{
+    BootSource, CapacityProvider, NoBoot, ProvisionSpec, QuoteRequest, TAG_INTENT, TAG_LEASE, TAG_OWNER,
+    Token,
 };
+use hpc_provider_gcp::{Credentials, GcpConfig, GcpProvider, KnownPrice, PriceTable, RegionConfig};
 use hpc_resources::{
     AcceleratorModel, Currency, InstanceType, IntentId, LeaseId, Money, Offer, OfferKind, PerInstanceHour,
     ProviderId, Region, ResourceRequest,
@@ -65,7 +66,7 @@ pub fn prices(as_of: Timestamp) -> PriceTable {
     })
 }
 
-pub async fn connect(stub: &Stub, config: GcpConfig, scripts: Arc<dyn ScriptSource>) -> GcpProvider {
+pub async fn connect(stub: &Stub, config: GcpConfig, scripts: Arc<dyn BootSource>) -> GcpProvider {
     let clock = stub.clone();
     let prices = Arc::new(prices(stub.cloud().now));
     GcpProvider::connect(config, prices, scripts, Arc::new(move || clock.cloud().now)).await.unwrap()
@@ -104,7 +105,7 @@ pub struct StubRig {
 impl StubRig {
     pub async fn start(kind: Option<OfferKind>) -> Self {
         let stub = Stub::start("127.0.0.1:0").await;
-        let provider = connect(&stub, config(&stub.url), Arc::new(NoScripts)).await;
+        let provider = connect(&stub, config(&stub.url), Arc::new(NoBoot)).await;
         Self { stub, provider: Arc::new(provider), kind }
     }
 
@@ -112,7 +113,7 @@ impl StubRig {
     pub async fn set_aside(kind: Option<OfferKind>) -> Self {
         let stub = Stub::start("127.0.0.1:0").await;
         let config = GcpConfig { reservations: true, flex_run_max_s: Some(86_400), ..config(&stub.url) };
-        let provider = connect(&stub, config, Arc::new(NoScripts)).await;
+        let provider = connect(&stub, config, Arc::new(NoBoot)).await;
         stub.cloud().reservations = vec![reserved("training")];
         Self { stub, provider: Arc::new(provider), kind }
     }

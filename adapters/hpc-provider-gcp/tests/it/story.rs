@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hpc_conformance::provider::Rig;
 use hpc_provider::{
-    CapacityProvider, Certainty, ErrorKind, InstanceHandle, InstancePhase, InterruptionKind, Observe,
-    ProvisionSpec, QuoteRequest, Released, TAG_INTENT,
+    Boot, BootError, BootScript, BootSource, CapacityProvider, Certainty, ErrorKind, InstanceHandle,
+    InstancePhase, InterruptionKind, NoBoot, Observe, ProvisionSpec, QuoteRequest, Released, TAG_INTENT,
 };
-use hpc_provider_gcp::{GcpConfig, NoScripts, ScriptError, ScriptSource, StartupScript, names};
+use hpc_provider_gcp::{GcpConfig, names};
 use hpc_resources::{AcceleratorModel, InstanceType, OfferKind, Region, ResourceRequest, ZoneId};
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ async fn settings_of_network_account_and_disk_are_sent() {
     for region in &mut config.regions {
         region.subnetwork = Some(format!("regions/{}/subnetworks/gpu", region.region));
     }
-    connect(&rig.stub, config, Arc::new(NoScripts)).await.provision(&spec).await.unwrap();
+    connect(&rig.stub, config, Arc::new(NoBoot)).await.provision(&spec).await.unwrap();
     let properties = last_create(&rig).body["instanceProperties"].clone();
     assert_eq!(properties["serviceAccounts"][0]["email"], "agent@research-1234.iam.gserviceaccount.com");
     assert_eq!(properties["disks"][0]["initializeParams"]["diskSizeGb"], "200");
@@ -156,7 +156,7 @@ async fn a_request_id_that_is_forgotten_is_found_by_label() {
     rig.stub.pass(Duration::from_secs(3_600));
     // A new process: it remembers nothing, and neither does Compute Engine.
     rig.stub.cloud().forget_requests();
-    let fresh = connect(&rig.stub, config(&rig.stub.url), Arc::new(NoScripts)).await;
+    let fresh = connect(&rig.stub, config(&rig.stub.url), Arc::new(NoBoot)).await;
     let again = fresh.provision(&spec).await.unwrap();
     assert!(again.replayed);
     assert_eq!(again.handles, first.handles);
@@ -171,17 +171,14 @@ async fn what_lists_do_not_show_yet_is_never_made_twice() {
     let spec = rig.spec(1, 2).await;
     rig.provider.provision(&spec).await.unwrap();
     // A new process, within the lag of the lists: the request id finds it, and with other parameters its own count tells.
-    let fresh = connect(&rig.stub, config(&rig.stub.url), Arc::new(NoScripts)).await;
+    let fresh = connect(&rig.stub, config(&rig.stub.url), Arc::new(NoBoot)).await;
     let error = fresh.provision(&ProvisionSpec { instances: 3, ..spec.clone() }).await.unwrap_err();
     assert_eq!((error.kind, error.certainty), (ErrorKind::Conflict, Certainty::NotDone), "{error}");
     fresh.provision(&spec).await.unwrap();
     // And with the request id forgotten, too: the names are taken, which says that something was done.
     rig.stub.cloud().forget_requests();
-    let error = connect(&rig.stub, config(&rig.stub.url), Arc::new(NoScripts))
-        .await
-        .provision(&spec)
-        .await
-        .unwrap_err();
+    let error =
+        connect(&rig.stub, config(&rig.stub.url), Arc::new(NoBoot)).await.provision(&spec).await.unwrap_err();
     assert_eq!(
         (error.kind, error.certainty, error.code.as_str()),
         (ErrorKind::Conflict, Certainty::Unknown, "alreadyExists")
@@ -199,7 +196,7 @@ async fn an_operation_is_looked_at_until_it_ends() {
     // One that does not end in time is neither a success nor a failure.
     rig.stub.cloud().looks = u32::MAX;
     let config = GcpConfig { create_timeout: Duration::from_millis(200), ..config(&rig.stub.url) };
-    let hasty = connect(&rig.stub, config, Arc::new(NoScripts)).await;
+    let hasty = connect(&rig.stub, config, Arc::new(NoBoot)).await;
     let error = hasty.provision(&rig.spec(2, 1).await).await.unwrap_err();
     assert_eq!(
         (error.kind, error.certainty, error.code.as_str()),
@@ -299,11 +296,14 @@ async fn one_unknown_handle_does_not_hide_the_others() {
 struct Scripts;
 
 #[async_trait]
-impl ScriptSource for Scripts {
-    async fn resolve(&self, reference: &str) -> Result<StartupScript, ScriptError> {
+impl BootSource for Scripts {
+    async fn resolve(&self, reference: &str) -> Result<Boot, BootError> {
         match reference {
-            "join/1" => StartupScript::new("#!/bin/sh\nexec hpc-agent run # hpcjoin_secret\n".to_owned()),
-            other => Err(ScriptError::Unknown(other.to_owned())),
+            "join/1" => {
+                let script = "#!/bin/sh\nexec hpc-agent run # hpcjoin_secret\n";
+                Ok(Boot::Script(BootScript::new(script.to_owned())))
+            }
+            other => Err(BootError::Unknown(other.to_owned())),
         }
     }
 }
@@ -374,4 +374,52 @@ async fn a_zone_that_does_not_answer_is_asked_again_for_its_reclaims() {
     let rest = rig.provider.interruptions(Some(part.cursor)).await.unwrap();
     assert_eq!(rest.events.len(), 1, "{rest:?}");
     assert!(rest.events[0].handle.id.starts_with("us-central1-a."));
+}
+
+/// Reclaims of ours in one zone at these hours after now, by their number.
+fn reclaimed_at(rig: &StubRig, hours: &[i64]) -> Vec<Value> {
+    let names = |token: &hpc_provider::Token| names::of_token(token, 1).remove(0);
+    let provider = hpc_resources::ProviderId::parse("gcp").unwrap();
+    let (region, zone) = ("us-central1", "us-central1-a");
+    let (region, zone_id) =
+        (hpc_resources::Region::parse(region).unwrap(), hpc_resources::ZoneId::parse(zone).unwrap());
+    let made = |(number, hours): (usize, &i64)| {
+        let intent = hpc_resources::IntentId::from_bits(900 + number as u128);
+        let token = hpc_provider::Token::derive(&intent, 1, &provider, &region, &zone_id);
+        let mut operation = preempted(rig, zone, &names(&token), 900 + number as u64);
+        let at = rig.now().saturating_add(jiff::SignedDuration::from_hours(*hours)).unwrap();
+        // As Compute Engine writes times: with the offset of California.
+        let west = at.saturating_sub(jiff::SignedDuration::from_hours(8)).unwrap();
+        operation["insertTime"] = json!(west.to_string().replace('Z', "-08:00"));
+        operation
+    };
+    hours.iter().enumerate().map(made).collect()
+}
+
+#[tokio::test]
+async fn what_was_told_is_not_read_again_and_nothing_is_lost_by_a_restart() {
+    let rig = StubRig::start(None).await;
+    let all = reclaimed_at(&rig, &[-200, -100, 0, 0, 1]);
+    rig.stub.cloud().reclaims = all[..3].to_vec();
+    let first = rig.provider.interruptions(None).await.unwrap();
+    assert_eq!(first.events.len(), 3);
+    // Another process goes on with the cursor: one that shows up late, and a new one. A day of the list is read, not all of it.
+    let fresh = connect(&rig.stub, config(&rig.stub.url), Arc::new(NoBoot)).await;
+    rig.stub.cloud().reclaims = all.clone();
+    let next = fresh.interruptions(Some(first.cursor.clone())).await.unwrap();
+    assert_eq!(next.events.len(), 2, "{next:?}");
+    let asked = {
+        let cloud = rig.stub.cloud();
+        let call = cloud.calls.iter().rfind(|call| call.action == "operations.aggregatedList").unwrap();
+        call.asked("filter").to_owned()
+    };
+    assert!(asked.contains("insertTime >= ") && asked.contains("operationType = "), "{asked}");
+    let since = asked.split('"').nth(3).unwrap().parse::<jiff::Timestamp>().unwrap();
+    let before = rig.now().duration_since(since);
+    assert!(before >= jiff::SignedDuration::from_hours(24) && before < jiff::SignedDuration::from_hours(25));
+    assert_eq!(fresh.interruptions(Some(next.cursor.clone())).await.unwrap().events, []);
+    // A server that takes no times in filters is asked without.
+    rig.stub.cloud().no_times = true;
+    assert_eq!(fresh.interruptions(Some(first.cursor)).await.unwrap().events, next.events);
+    assert_eq!(fresh.interruptions(Some(next.cursor)).await.unwrap().events, []);
 }

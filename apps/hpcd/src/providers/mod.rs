@@ -4,6 +4,8 @@
 //! does not describe itself as safe to create on.
 
 mod aws;
+#[cfg(any(feature = "aws", feature = "gcp"))]
+mod boot;
 mod file;
 mod gcp;
 #[cfg_attr(

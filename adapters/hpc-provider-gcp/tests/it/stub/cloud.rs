@@ -208,6 +208,8 @@ pub struct Cloud {
     pub answers: Vec<(String, Answer)>,
     /// Lists that never end.
     pub endless: bool,
+    /// Refuses filters with times.
+    pub no_times: bool,
     /// By request id: the body and the operation.
     requests: BTreeMap<String, Value>,
     operations: BTreeMap<String, (u32, Value)>,
@@ -233,6 +235,7 @@ impl Cloud {
             calls: Vec::new(),
             answers: Vec::new(),
             endless: false,
+            no_times: false,
             requests: BTreeMap::new(),
             operations: BTreeMap::new(),
             faults: VecDeque::new(),
@@ -320,6 +323,9 @@ impl Cloud {
         let Some(filter) = reply::Filter::parse(call.asked("filter")) else {
             return reply::refusal(400, "invalid", "Invalid value for field 'filter'");
         };
+        if self.no_times && filter.has_times() {
+            return reply::refusal(400, "invalid", "Invalid value for field 'filter'");
+        }
         let found: Vec<_> = all
             .into_iter()
             .filter(|(zone, entry)| filter.takes(entry) && !self.unreachable.contains(zone))

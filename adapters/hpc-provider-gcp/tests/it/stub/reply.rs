@@ -112,25 +112,42 @@ pub fn running(operation: &Value) -> Value {
     running
 }
 
-/// The part of the filter language that is in use: `key = "value"`, and `(key = "value") OR ...`.
-pub struct Filter(Vec<(String, String)>);
+/// The part of the filter language that is in use: `key = "value"`, `(key = "value") OR ...`, and
+/// `(key = "value") AND (key >= "value")`. Texts are compared as texts, times too: the worst that a server may do.
+pub struct Filter {
+    all: bool,
+    parts: Vec<(String, bool, String)>,
+}
 
 impl Filter {
     pub fn parse(text: &str) -> Option<Self> {
         if text.is_empty() {
-            return Some(Self(Vec::new()));
+            return Some(Self { all: true, parts: Vec::new() });
         }
         let one = |part: &str| {
             let part = part.strip_prefix('(').and_then(|part| part.strip_suffix(')')).unwrap_or(part);
-            let (key, value) = part.split_once(" = ")?;
+            let (key, least, value) = match part.split_once(" >= ") {
+                Some((key, value)) => (key, true, value),
+                None => part.split_once(" = ").map(|(key, value)| (key, false, value))?,
+            };
             let value = value.strip_prefix('"')?.strip_suffix('"')?;
-            (!value.contains('"') && !key.contains(' ')).then(|| (key.to_owned(), value.to_owned()))
+            (!value.contains('"') && !key.contains(' ')).then(|| (key.to_owned(), least, value.to_owned()))
         };
-        text.split(" OR ").map(one).collect::<Option<Vec<_>>>().map(Self)
+        let all = text.contains(" AND ");
+        let parts = text.split(if all { " AND " } else { " OR " }).map(one).collect::<Option<Vec<_>>>()?;
+        Some(Self { all, parts })
+    }
+
+    pub fn has_times(&self) -> bool {
+        self.parts.iter().any(|(_, least, _)| *least)
     }
 
     pub fn takes(&self, entry: &Value) -> bool {
         let at = |key: &str| key.split('.').fold(entry, |value, part| &value[part]);
-        self.0.is_empty() || self.0.iter().any(|(key, want)| at(key) == want.as_str())
+        let fits = |(key, least, want): &(String, bool, String)| match at(key).as_str() {
+            Some(have) if *least => have >= want.as_str(),
+            have => have == Some(want.as_str()),
+        };
+        if self.all { self.parts.iter().all(fits) } else { self.parts.iter().any(fits) }
     }
 }

@@ -7,20 +7,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hpc_catalog::ZoneNames;
 use hpc_error::{HpcError, codes};
-use hpc_provider::{CapacityProvider, PriceSource};
+use hpc_provider::{BootSource, CapacityProvider, NoBoot, PriceSource};
 use hpc_provider_aws::{
-    AwsConfig, AwsPrices as PriceList, AwsProvider, Credentials, NoUserData, OnDemandPrice, OnDemandPrices,
-    PriceTable, RegionConfig, ReservationConfig, UserDataSource,
+    AwsConfig, AwsPrices as PriceList, AwsProvider, Credentials, OnDemandPrice, OnDemandPrices, PriceTable,
+    RegionConfig, ReservationConfig,
 };
 use hpc_resources::{InstanceType, Money, PerInstanceHour, ProviderId, Region, ZoneId};
 use jiff::Timestamp;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::boot::AgentBoot;
 use super::prices::Remembered;
 use super::{AwsCloud, AwsPrices, AwsRegion};
 use crate::providers::Around;
+use crate::providers::boot::AgentBoot;
 use crate::providers::price_file::{self, PriceFile};
 use crate::secrets;
 
@@ -41,9 +41,9 @@ pub(crate) async fn compose(
         let secret = secrets::read(around.stores, name).await?;
         config.credentials = access_key(name, secret.expose())?;
     }
-    let user_data: Arc<dyn UserDataSource> = match &cloud.agent {
-        Some(agent) => Arc::new(AgentBoot::new(agent, Arc::clone(around.first_boot))?),
-        None => Arc::new(NoUserData),
+    let boots: Arc<dyn BootSource> = match &cloud.agent {
+        Some(agent) => Arc::new(AgentBoot::new(&agent.daemon, Arc::clone(around.first_boot))?),
+        None => Arc::new(NoBoot),
     };
     let prices: Arc<dyn OnDemandPrices> = match &cloud.prices {
         Some(AwsPrices { catalog: Some(file), as_of: None, on_demand }) if on_demand.is_empty() => {
@@ -61,7 +61,7 @@ pub(crate) async fn compose(
             Arc::new(Remembered::new(PriceList::connect(&config, &region).await))
         }
     };
-    let provider = AwsProvider::connect(config, prices, user_data, Arc::clone(around.clock)).await;
+    let provider = AwsProvider::connect(config, prices, boots, Arc::clone(around.clock)).await;
     Ok(Arc::new(provider.map_err(unfit)?))
 }
 

@@ -2,8 +2,6 @@
 //! `aws` can rent with it.
 
 #[cfg(feature = "aws")]
-mod boot;
-#[cfg(feature = "aws")]
 mod connect;
 #[cfg(feature = "aws")]
 mod prices;

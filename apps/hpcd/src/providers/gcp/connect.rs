@@ -7,18 +7,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hpc_catalog::ZoneNames;
 use hpc_error::{HpcError, codes};
-use hpc_provider::{CapacityProvider, PriceSource};
-use hpc_provider_gcp::{
-    Credentials, GcpConfig, GcpProvider, KnownPrice, NoScripts, PriceTable, Prices, RegionConfig,
-    ScriptSource,
-};
+use hpc_provider::{BootSource, CapacityProvider, NoBoot, PriceSource};
+use hpc_provider_gcp::{Credentials, GcpConfig, GcpProvider, KnownPrice, PriceTable, Prices, RegionConfig};
 use hpc_resources::{Currency, InstanceType, Money, OfferKind, PerInstanceHour, ProviderId, Region, ZoneId};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::boot::AgentBoot;
 use super::{GcpCloud, GcpPrices, GcpRegion};
 use crate::providers::Around;
+use crate::providers::boot::AgentBoot;
 use crate::providers::price_file::{self, PriceFile};
 use crate::secrets;
 
@@ -43,9 +40,9 @@ pub(crate) async fn compose(
         None => Credentials::Chain,
     };
     let config = GcpConfig { credentials, ..settings(cloud)? };
-    let scripts: Arc<dyn ScriptSource> = match &cloud.agent {
-        Some(agent) => Arc::new(AgentBoot::new(agent, Arc::clone(around.first_boot))?),
-        None => Arc::new(NoScripts),
+    let boots: Arc<dyn BootSource> = match &cloud.agent {
+        Some(agent) => Arc::new(AgentBoot::new(&agent.daemon, Arc::clone(around.first_boot))?),
+        None => Arc::new(NoBoot),
     };
     let prices: Arc<dyn Prices> = match &cloud.prices {
         None => Arc::new(PriceTable::default()),
@@ -58,7 +55,7 @@ pub(crate) async fn compose(
         Some(known @ GcpPrices { catalog: None, as_of: Some(as_of), .. }) => Arc::new(table(known, *as_of)?),
         Some(_) => return Err(price_file::either()),
     };
-    let provider = GcpProvider::connect(config, prices, scripts, Arc::clone(around.clock)).await;
+    let provider = GcpProvider::connect(config, prices, boots, Arc::clone(around.clock)).await;
     Ok(Arc::new(provider.map_err(unfit)?))
 }
 

@@ -2,8 +2,6 @@
 //! `gcp` can rent with it.
 
 #[cfg(feature = "gcp")]
-mod boot;
-#[cfg(feature = "gcp")]
 mod connect;
 
 use std::collections::BTreeMap;

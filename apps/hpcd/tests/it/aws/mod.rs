@@ -56,7 +56,14 @@ impl Place {
         } }] });
         std::fs::write(folder.path().join("prices.csv"), PRICES).unwrap();
         std::fs::write(folder.path().join("providers.json"), providers.to_string()).unwrap();
-        hpcd::secrets::put(&folder.path().join("data"), "aws/renting", KEY).await.unwrap();
+        hpcd::secrets::put(
+            &folder.path().join("data"),
+            hpcd::secrets::Directory::Created,
+            "aws/renting",
+            KEY,
+        )
+        .await
+        .unwrap();
         let eye = Eye(server);
         // The server reads all of its types at the first question, which takes longer than a daemon waits.
         eye.ask(&[("Action", "DescribeInstanceTypes"), ("InstanceType.1", "p5.48xlarge")]).await;

@@ -63,7 +63,7 @@ pub const OUTSIDE: &[Allowance] = {
         may(Ports, "serde", &[]),
         may(Ports, "serde_json", &["hpc-audit", "hpc-types"]),
         may(Ports, "jiff", &[]),
-        may(Ports, "zeroize", &["hpc-audit", "hpc-identity", "hpc-keystore"]),
+        may(Ports, "zeroize", &["hpc-audit", "hpc-identity", "hpc-keystore", "hpc-provider"]),
         may(Ports, "blake3", &["hpc-provider"]),
         may(Ports, "bytes", &["hpc-transport"]),
         may(Ports, "hkdf", &["hpc-keystore"]),
