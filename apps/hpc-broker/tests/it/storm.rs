@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
 use hpc_audit::AuditLog;
-use hpc_broker::{Broker, Caller, Environment, InstanceRecord, LeaseRecord, LimitsEdit, Settings, Silent};
+use hpc_broker::{
+    Broker, Caller, Environment, InstanceRecord, LeaseRecord, LimitsEdit, ReplacementRecord,
+    ReplacementState, Settings, Silent,
+};
 use hpc_crypto::signing::KeyPair;
 use hpc_ledger::{Description as LedgerDescription, Key, Ledger, LedgerError, Page, Range, Revision};
 use hpc_ledger::{Transaction, Versioned, Watch};
@@ -20,10 +23,12 @@ use hpc_provider::{
     ProviderError, ProvisionResult, ProvisionSpec, QuotaStatus, Quote, QuoteRequest, Released, SpotPrices,
 };
 use hpc_provider_sim::{Chances, Script, SimConfig, SimWorld};
-use hpc_resources::{BudgetWindow, LeaseId, Limits, Money, OfferKind, PlanId, ResourceRequest, Span};
+use hpc_resources::{
+    BudgetWindow, LeaseId, Limits, Money, OfferKind, OnInterruption, PlanId, ResourceRequest, Span,
+};
 use jiff::Timestamp;
 
-use crate::world::{POLICY, World, bot, start, you};
+use crate::world::{Directory, POLICY, World, bot, start, you};
 
 /// What `async_trait` makes of an `async fn`; the package has no other use for that macro.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -328,6 +333,7 @@ pub async fn build(
         |inner| -> Arc<dyn CapacityProvider> { Arc::new(Peculiar { inner, habit: habit.clone() }) };
     Broker::builder(ledger, audit, Arc::new(policies), clock)
         .providers(sim.providers().into_iter().map(peculiar))
+        .callers(Arc::new(Directory))
         .settings(Settings { owner: "test".to_owned(), ..Settings::default() })
         .build()
         .await
@@ -490,6 +496,9 @@ impl Storm {
             .with_duration_s(hours * 3_600)
             .with_instances_max(4);
         let request = if self.dice.below(2) == 0 { request.with_kinds([OfferKind::Spot]) } else { request };
+        let replace = self.dice.below(2) == 0;
+        let then = if replace { OnInterruption::Replace } else { OnInterruption::End };
+        let request = request.with_on_interruption(then);
         // Sometimes sooner than a provider answers, sometimes later.
         let hedge = self.dice.below(20);
         let request = if hedge < 10 { request.with_hedge_s(1 + hedge) } else { request };
@@ -500,7 +509,7 @@ impl Storm {
     async fn act(&self) {
         step_back(self.dice.below(20)).await;
         let broker = &self.world.broker;
-        match self.dice.below(10) {
+        match self.dice.below(12) {
             0..=4 => {
                 let who = self.somebody();
                 let Ok((plan, _)) = broker.plan(&who, self.request()).await else { return };
@@ -518,6 +527,7 @@ impl Storm {
                     drop(broker.release(&who, &lease).await);
                 }
             }
+            8 | 9 => drop(broker.replace_interrupted().await),
             _ => drop(broker.reconcile().await),
         }
         check_limits(broker).await;
@@ -546,6 +556,9 @@ impl Storm {
         for _ in 0..200 {
             let report = self.world.broker.reconcile().await.unwrap();
             let busy = report.pending + report.adopted + report.closed + report.ended + report.reaped;
+            let replaced = self.world.broker.replace_interrupted().await.unwrap();
+            // What is only to be tried again later is in step.
+            let busy = busy + replaced.replaced + replaced.refused + replaced.given_up + self.trying().await;
             quiet = if busy == 0 && report.problems.is_empty() { quiet + 1 } else { 0 };
             if quiet == 2 {
                 return;
@@ -555,8 +568,16 @@ impl Storm {
         panic!("did not settle: {:?}", self.world.broker.reconcile().await);
     }
 
+    /// How many leases have a replacement on its way.
+    async fn trying(&self) -> usize {
+        let leases = self.world.broker.leases(None, 1_000).await.unwrap().items;
+        let trying = |record: &ReplacementRecord| record.state == ReplacementState::Trying;
+        leases.iter().filter(|lease| lease.replacement.as_ref().is_some_and(trying)).count()
+    }
+
     async fn check(&self) {
         self.check_bill().await;
+        crate::replace::check_links(&self.world.broker.leases(None, 1_000).await.unwrap().items);
         self.world.check().await;
         check_limits(&self.world.broker).await;
         check_money(&self.world.broker).await;
@@ -588,7 +609,8 @@ impl Storm {
     }
 }
 
-async fn round(seed: u64) {
+/// Answers how many leases were replaced.
+async fn round(seed: u64) -> usize {
     let mut storm = Storm::new(seed).await;
     for life in 0..3 {
         storm.calm.store(false, Ordering::Relaxed);
@@ -615,6 +637,8 @@ async fn round(seed: u64) {
     assert_eq!(storm.world.broker.budgets(), lived_through, "what is read back is what was known by heart");
     storm.settle().await;
     storm.check().await;
+    let leases = storm.world.broker.leases(None, 1_000).await.unwrap().items;
+    leases.iter().filter(|lease| lease.replaces.is_some() && lease.active_at.is_some()).count()
 }
 
 #[tokio::test]
@@ -624,8 +648,11 @@ async fn a_storm_leaves_nothing_behind() {
         Some(seed) => seed..seed + 1,
         None => 1..number("HPC_STORM_ROUNDS").unwrap_or(60) + 1,
     };
+    let (rounds, mut replaced) = (seeds.end - seeds.start, 0);
     for seed in seeds {
         println!("storm {seed}");
-        round(seed).await;
+        replaced += round(seed).await;
     }
+    println!("{replaced} leases replaced");
+    assert!(rounds < 60 || replaced > 0, "nothing was replaced");
 }

@@ -235,12 +235,12 @@ pub async fn broker_over(
     Arc::new(broker)
 }
 
-/// Who is behind a name, as a daemon knows it: here `you` alone.
-struct Directory;
+/// Who is behind a name, as a daemon knows it: here `you` and `bot` alone.
+pub struct Directory;
 
 impl Callers for Directory {
     fn caller(&self, name: &str) -> Option<Caller> {
-        Some(you()).filter(|you| you.name == name)
+        [you(), bot()].into_iter().find(|caller| caller.name == name)
     }
 }
 
