@@ -104,12 +104,14 @@ pub async fn check(data: &Path, acknowledged: &mut Acknowledged, all_receipts: b
 
 /// Longer than the reaper's grace and a cloud's consistency bound together, and than a stop takes.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(45);
+/// A lease lasts two hours at most, and as long as its time a replacement of it is tried that policy or stock refuses.
+const ROUNDS_MAX: u32 = 240;
 
 /// Rounds of reconciling, with time in between, until two in a row find nothing to do: what a cloud did not show yet in
 /// the first of them it shows in the second.
 async fn settle(world: &World) -> Result<(), HpcError> {
     let (mut quiet, mut last) = (0, None);
-    for _ in 0..80 {
+    for _ in 0..ROUNDS_MAX {
         let report = world.reconcile().await?;
         let replaced = world.replace().await?;
         let draining = |lease: &LeaseRecord| lease.state == LeaseState::Draining;
@@ -122,7 +124,7 @@ async fn settle(world: &World) -> Result<(), HpcError> {
         if quiet == 2 {
             return Ok(());
         }
-        last = Some(report);
+        last = Some((report, replaced, draining));
         world.pass(BETWEEN_ROUNDS)?;
     }
     panic!("did not come into step: {last:?}");
