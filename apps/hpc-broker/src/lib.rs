@@ -23,6 +23,7 @@ mod evidence;
 mod fail;
 mod gate;
 mod limits;
+mod offered;
 mod offers;
 mod orphans;
 mod plan;

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use hpc_audit::Receipt;
 use hpc_error::{HpcError, codes};
 use hpc_ledger::Key;
-use hpc_provider::{Offered, QuoteRequest};
+use hpc_provider::{Offered, Quote, QuoteRequest};
 use hpc_resources::{
     BudgetStanding, Catalog, DecisionId, Facts, Headroom, Money, Offer, Plan, PlanId, PlanInput, ProviderId,
     QuotaFamily, Refused, Region, RequestId, ResourceRequest, StockOut, TeamId,
@@ -19,6 +19,7 @@ use crate::environment::Caller;
 use crate::evidence::Evidence;
 use crate::fail;
 use crate::gate::{Gate, OBLIGATION_APPROVAL, OBLIGATION_IDLE_MINUTES};
+use crate::offered::{OFFERS_OF_ONE_MAX, of_one};
 use crate::offers::KeptAnswer;
 use crate::records::{DecisionRecord, PlanRecord, PlanState, PricedBy, RequestRecord};
 use crate::shadow::Standing;
@@ -283,8 +284,10 @@ impl Broker {
             match offered {
                 Ok(offered) => {
                     kept.extend(KeptAnswer::of(&id, &offered, now));
-                    // A provider that names somebody else's offers is not believed.
-                    offers.extend(offered.quote.offers.into_iter().filter(|offer| offer.provider == id));
+                    let Quote { offers: told, truncated, .. } = offered.quote;
+                    let (taken, left_out) = of_one(&id, told, truncated, OFFERS_OF_ONE_MAX);
+                    offers.extend(taken);
+                    unavailable.extend(left_out.map(|said| (id.clone(), said)));
                 }
                 Err(error) => unavailable.push((id.clone(), error.to_string())),
             }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::accelerator::AcceleratorModel;
 use crate::offer::Offer;
 
-/// Most offers in one catalog; a provider that sends more is cut off there and reported.
+/// Most offers in one catalog; what comes after them is left out. Whoever fills it leaves each provider its room.
 pub const OFFERS_MAX: usize = 1_000_000;
 
 /// Offers of all providers, indexed. Immutable once made; share it with `Arc`.
