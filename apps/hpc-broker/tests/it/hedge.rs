@@ -11,7 +11,7 @@ use hpc_error::HpcError;
 use hpc_memory::ledger::CrashPoint;
 use hpc_policy::PolicySet;
 use hpc_provider::ProvisionSpec;
-use hpc_provider_sim::{Call, Effect, Rule, Script, SimWorld, Where};
+use hpc_provider_sim::{Call, Effect, Notice, ReclaimRule, Rule, Script, SimWorld, Where};
 use hpc_resources::{BudgetWindow, Limits, Money, ResourceRequest};
 
 use crate::lost::{cancelled, odd};
@@ -238,6 +238,41 @@ async fn an_outcome_that_nobody_knows_is_set_aside_and_the_other_try_goes_on() {
     assert_eq!(ends, [HedgeEnd::Failed { intent: second }, HedgeEnd::Won { intent: third }]);
     assert!(lease.hedges.iter().all(|hedge| hedge.held.nanos() > 0), "both may have created something");
     assert_eq!(world.sim.live_instances().len(), 3);
+    world.settle().await;
+    check(&world).await;
+}
+
+#[tokio::test]
+async fn a_notice_about_a_try_that_was_overtaken_drains_nothing() {
+    let cheapest = {
+        let (plan, _) = World::new(Script::default()).await.broker.plan(&you(), hedged()).await.unwrap();
+        plan.plan.attempts[0].offer.clone()
+    };
+    // What the first offer created cannot be ended for a while, and is then taken back.
+    let at = Where { zone: Some(cheapest.zone.clone()), kind: Some(cheapest.kind), ..Where::default() };
+    let of_it = Where { provider: Some(cheapest.provider.clone()), ..Where::default() };
+    let stays = Rule { call: Call::Release, at: of_it, effect: Effect::Internal, skip: 0, times: Some(20) };
+    let reclaim = ReclaimRule { at, after_s: 300, notice: Notice::Before, times: None };
+    let mut script = creates(&[Some(Effect::HangAfter)]);
+    script.rules.push(stays);
+    script.reclaims.push(reclaim);
+    let world = World::new(script).await;
+    let lease = apply(&world, hedged()).await.unwrap().lease;
+    assert_eq!(lease.hedges.len(), 1);
+    // Found by its tag before there is a notice.
+    world.advance_s(60);
+    world.broker.reconcile().await.unwrap();
+    world.advance_s(130);
+    let mut told = 0;
+    for _ in 0..3 {
+        told += world.broker.reconcile().await.unwrap().interruptions;
+    }
+    let loser = world.broker.intent_by_id(&lease.hedges[0].first.intent).await.unwrap().unwrap();
+    assert!(loser.set_aside && loser.instances.iter().any(|instance| instance.to.is_none()), "{loser:#?}");
+    assert!(told > 0, "a notice that was not told shows nothing");
+    let now = world.broker.lease_by_id(&lease.id).await.unwrap();
+    assert_eq!((now.state, now.drain), (LeaseState::Active, None));
+    world.advance_s(200);
     world.settle().await;
     check(&world).await;
 }
