@@ -10,6 +10,7 @@ use hpc_ledger::Ledger;
 use hpc_policy::PolicySet;
 use hpc_provider::CapacityProvider;
 use hpc_resources::{Account, Money, ProviderId};
+use jiff::Timestamp;
 
 use crate::books::Books;
 use crate::entry::Scribe;
@@ -35,6 +36,8 @@ pub struct Broker {
     pub(crate) providers: BTreeMap<ProviderId, Arc<dyn CapacityProvider>>,
     pub(crate) standing: ArcSwap<Standing>,
     pub(crate) environment: Arc<dyn Environment>,
+    /// When this broker began: whatever another process sent, it sent before.
+    pub(crate) started_at: Timestamp,
     pub(crate) callers: Option<Arc<dyn Callers>>,
     pub(crate) settings: Settings,
     pub(crate) scribe: Scribe,
@@ -251,6 +254,7 @@ impl BrokerBuilder {
             pulse: Pulse::default(),
             providers,
             standing: ArcSwap::from_pointee(Standing { active: self.policies, candidate: None }),
+            started_at: self.environment.now(),
             environment: self.environment,
             callers: self.callers,
             settings: self.settings,

@@ -8,6 +8,7 @@ use hpc_audit::{Outcome, Receipt};
 use hpc_error::{HpcError, codes};
 use hpc_provider::{CapacityProvider, InstanceHandle, InstancePhase, Observe, TAG_INTENT};
 use hpc_resources::{Account, IntentId, LeaseId, Money, Month};
+use jiff::Timestamp;
 
 use crate::activate::instance_record;
 use crate::broker::{Broker, sum};
@@ -262,6 +263,16 @@ impl Broker {
         Ok((intent, committed.receipts))
     }
 
+    /// Until when something may have been sent for an intent. What a dead process had journaled it may have sent at any moment
+    /// until this one began, however long it stood still in between; this one sends until the deadline.
+    fn sent_until(&self, intent: &IntentRecord) -> Timestamp {
+        match intent.state {
+            IntentState::Recorded if intent.updated_at < self.started_at => self.started_at,
+            IntentState::Recorded => intent.updated_at.max(intent.spec.deadline),
+            _ => intent.updated_at,
+        }
+    }
+
     /// What carries the intent's tag. `None`: nothing yet, and too early to say that nothing will be.
     pub(crate) async fn find_by_tag(
         &self,
@@ -273,7 +284,7 @@ impl Broker {
         let Ok(states) = port.observe(&what).await else { return Ok(None) };
         if states.is_empty() {
             let wait_s = self.settling_s(port);
-            let age_s = self.environment.now().duration_since(intent.updated_at).as_secs();
+            let age_s = self.environment.now().duration_since(self.sent_until(intent)).as_secs();
             return Ok((age_s >= wait_s).then(Vec::new));
         }
         Ok(Some(states.iter().map(|state| instance_record(state, intent.spec.price)).collect()))

@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hpc_broker::{Broker, Environment, Settings, Silent};
+use hpc_broker::{Broker, Environment, IntentState, Settings, Silent};
 use hpc_crypto::signing::KeyPair;
 use hpc_ledger::Ledger;
 use hpc_memory::audit::MemoryAuditLog;
 use hpc_memory::ledger::MemoryLedger;
 use hpc_policy::PolicySet;
-use hpc_provider_sim::{SimConfig, SimWorld};
-use hpc_resources::TeamId;
+use hpc_provider::CapacityProvider;
+use hpc_provider_sim::{Call, Effect, Notice, ReclaimRule, Rule, Script, SimConfig, SimWorld, Where};
+use hpc_resources::{OfferKind, ResourceRequest, TeamId};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::lost::cancelled;
 use crate::world::{POLICY, World, eight_h100, start, you};
 
 /// Two seconds ahead of the clouds, as if that long had passed between a create and its record.
@@ -63,4 +65,40 @@ async fn a_start_that_was_only_assumed_is_put_right_while_the_lease_runs() {
     // From then on there is nothing to write about it.
     world.broker.reconcile().await.unwrap();
     assert_eq!(intent().await, seen);
+}
+
+/// A process that stood still between its journal and its call, sends, and dies: the next one begins in that moment, when
+/// the intent is old and the cloud shows nothing yet.
+#[tokio::test]
+async fn what_a_dead_process_sent_late_is_waited_for_from_the_start_of_the_next() {
+    let at = Where { kind: Some(OfferKind::Spot), ..Where::default() };
+    let reclaim = ReclaimRule { at, after_s: 45, notice: Notice::Late, times: None };
+    let never = Rule {
+        call: Call::Provision,
+        at: Where::default(),
+        effect: Effect::HangBefore,
+        skip: 0,
+        times: Some(1),
+    };
+    let script = Script { rules: vec![never], reclaims: vec![reclaim], ..Script::default() };
+    let clouds = SimConfig { consistency_ms: 10_000, script, ..SimConfig::new(7, start()) };
+    let mut world = crate::world::open(clouds).await;
+    let request =
+        ResourceRequest::new("job").add_gpu_nvidia_h100(8).with_kinds([OfferKind::Spot]).build().unwrap();
+    let plan = world.broker.plan(&you(), request).await.unwrap().0.plan.id;
+    assert!(!cancelled(world.broker.apply(&you(), &plan, &Silent), 200).await);
+    let intent = world.broker.intents(None, 10).await.unwrap().items.remove(0);
+    assert_eq!(intent.state, IntentState::Recorded);
+    world.advance_s(72);
+    let port = world.sim.provider(intent.spec.offer.provider.as_str()).unwrap();
+    port.provision(&intent.spec).await.unwrap();
+    world.restart().await;
+    world.broker.reconcile().await.unwrap();
+    let waits = world.broker.intent_by_id(&intent.spec.intent).await.unwrap().unwrap();
+    assert!(!waits.state.is_final(), "too early to say that nothing was created: {waits:#?}");
+    // It is taken back before anything could list it, and costs all the same.
+    world.advance_s(46);
+    world.settle().await;
+    world.check().await;
+    assert_eq!(world.sim.bill().len(), 1);
 }
