@@ -10,7 +10,7 @@ use hpc_audit::{AuditError, AuditLog, Checkpoint, Entry, Outcome, PROFILE, Recei
 use hpc_crypto::merkle::MerkleTree;
 use hpc_crypto::signing::KeyPair;
 
-use crate::disk::Disk;
+use crate::disk::{CHECKPOINT, Disk};
 use crate::writer::TAIL_MAX;
 use crate::{Config, DirError, FileAuditLog, verify_dir};
 
@@ -50,6 +50,8 @@ struct State {
     failed: u64,
     /// Whether every step of the publisher fails.
     broken: bool,
+    /// The file that is not put in place.
+    refused: Option<&'static str>,
 }
 
 impl Faults {
@@ -68,6 +70,19 @@ impl Faults {
         }
         state.failed += 1;
         Err(io::Error::new(io::ErrorKind::StorageFull, format!("injected at step {first} of {whose:?}")))
+    }
+
+    /// A step that puts a file in place.
+    pub(crate) fn step_on(&self, name: &str) -> io::Result<()> {
+        if self.state.lock().unwrap().refused == Some(name) {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, format!("injected at `{name}`")));
+        }
+        self.step()
+    }
+
+    /// Lets a file never be put in place. Nothing else fails, and it does not matter who does what meanwhile.
+    fn refuse(&self, name: &'static str) {
+        self.state.lock().unwrap().refused = Some(name);
     }
 
     /// Lets `count` steps fail, beginning with step `first` of one.
@@ -401,8 +416,9 @@ async fn tiles_that_did_not_reach_the_disk_are_made_anew_from_the_tail() {
     seen.checkpoints.push(log.checkpoint().await.unwrap().checkpoint().clone());
     // The tiles are written; the checkpoint over them is not.
     seen.receipts.extend(log.append((300..800).map(entry).collect()).await.unwrap());
-    faults.set_next(Who::Publisher, 3 * 7 + 1, 1);
-    assert!(log.checkpoint().await.is_err());
+    faults.refuse(CHECKPOINT);
+    let error = log.checkpoint().await.unwrap_err();
+    assert!(error.to_string().contains("injected at `checkpoint`"), "{error}");
     drop(log);
     for name in ["tile/0/001", "tile/entries/001", "tile/0/002", "tile/entries/002"] {
         let whole = std::fs::read(source.path().join(name)).unwrap();
