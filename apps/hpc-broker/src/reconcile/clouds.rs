@@ -21,8 +21,15 @@ pub(crate) struct Listed {
     pub(crate) instances: Vec<InstanceState>,
     /// Why there may be more than that.
     pub(crate) problem: Option<String>,
-    /// Those that are live.
-    pub(crate) live: HashSet<InstanceHandle>,
+    /// Where among them those are that are live.
+    live: HashMap<InstanceHandle, usize>,
+}
+
+impl Listed {
+    /// What was listed of a live instance.
+    pub(super) fn live(&self, handle: &InstanceHandle) -> Option<&InstanceState> {
+        self.live.get(handle).and_then(|at| self.instances.get(*at))
+    }
 }
 
 /// What is known to run as it should, so that nothing else has to be read about it: most of everything in most rounds.
@@ -38,7 +45,8 @@ impl Running {
     pub(super) fn takes(&mut self, intent: &IntentRecord, cloud: &Cloud) -> bool {
         let listed = cloud.get(&intent.spec.offer.provider);
         let is_live = |instance: &InstanceRecord| {
-            instance.is_known_to_run() && listed.is_some_and(|listed| listed.live.contains(&instance.handle))
+            instance.is_known_to_run()
+                && listed.is_some_and(|listed| listed.live.contains_key(&instance.handle))
         };
         let takes = intent.state == IntentState::Acknowledged && intent.instances.iter().all(is_live);
         if takes {
@@ -96,8 +104,8 @@ impl Broker {
         if page.is_some() {
             listed.problem = Some(format!("its list of instances has more than {PAGES_MAX} pages"));
         }
-        let live = listed.instances.iter().filter(|state| state.phase.is_live());
-        listed.live = live.map(|state| state.handle.clone()).collect();
+        let live = listed.instances.iter().enumerate().filter(|(_, state)| state.phase.is_live());
+        listed.live = live.map(|(at, state)| (state.handle.clone(), at)).collect();
         listed
     }
 }

@@ -1,13 +1,12 @@
 //! An open intent: adopted, looked after, or ended.
 
-use hpc_error::HpcError;
-use hpc_provider::InstanceHandle;
-
 use super::Reconciled;
 use super::clouds::Cloud;
+use super::shown::may_be_hidden;
 use crate::broker::Broker;
-use crate::records::{IntentRecord, IntentState, LeaseRecord, LeaseState};
+use crate::records::{InstanceRecord, IntentRecord, IntentState, LeaseRecord, LeaseState};
 use crate::store::{Change, key};
+use hpc_error::HpcError;
 
 impl Broker {
     pub(super) async fn settle_intent(
@@ -69,15 +68,17 @@ impl Broker {
         lease: LeaseRecord,
         cloud: &Cloud,
     ) -> Result<IntentRecord, HpcError> {
-        let listed = cloud.get(&intent.spec.offer.provider);
-        let is_live = |handle: &InstanceHandle| listed.is_some_and(|listed| listed.live.contains(handle));
-        let all_live =
-            intent.instances.iter().all(|instance| instance.is_known_to_run() && is_live(&instance.handle));
-        if all_live || listed.is_none() {
+        let Some(listed) = cloud.get(&intent.spec.offer.provider) else { return Ok(intent) };
+        let port = self.provider(&intent.spec.offer.provider)?.clone();
+        let (bound_ms, now) = (port.describe().consistency_ms, self.environment.now());
+        let needs_no_look = |instance: &InstanceRecord| {
+            may_be_hidden(instance, bound_ms, now)
+                || (instance.is_known_to_run() && listed.live(&instance.handle).is_some())
+        };
+        if intent.instances.iter().all(needs_no_look) {
             return Ok(intent);
         }
         let before = intent.clone();
-        let port = self.provider(&intent.spec.offer.provider)?.clone();
         let missing = self.refresh(port.as_ref(), &mut intent).await;
         self.note_missing(port.as_ref(), &mut intent.instances, &missing);
         let ended = intent.instances.iter().filter(|instance| instance.to.is_some()).count();

@@ -8,6 +8,7 @@ mod intents;
 mod interruptions;
 mod leases;
 mod orphans;
+mod shown;
 
 use std::collections::BTreeSet;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use self::clouds::Running;
 pub(crate) use self::orphans::{Explained, OrphanEnd, safe_name};
 pub use self::orphans::{OrphanRecord, OrphanWhy};
+use self::shown::{INTENTS_PER_COMMIT_MAX, as_listed};
 use crate::books::claim_name;
 use crate::broker::Broker;
 
@@ -63,17 +65,28 @@ impl Broker {
         for (id, listed) in &cloud {
             report.problems.extend(listed.problem.iter().map(|problem| format!("{id}: {problem}")));
         }
-        let mut running = Running::default();
+        let (mut running, mut shown) = (Running::default(), Vec::new());
         for marker in self.store.keys("open-intent/").await? {
             let Ok(id) = IntentId::parse(marker.name()) else { continue };
-            if self.intent_by_id(&id).await?.is_some_and(|intent| running.takes(&intent, &cloud)) {
-                continue;
+            if let Some(intent) = self.intent_by_id(&id).await? {
+                if running.takes(&intent, &cloud) {
+                    continue;
+                }
+                if as_listed(&intent, &cloud).is_some() {
+                    shown.push(id);
+                    continue;
+                }
             }
             let Some(_claim) = self.books.begin(&claim_name(&id)) else { continue };
             if let Some(intent) = self.intent_by_id(&id).await?
                 && let Err(error) = self.settle_intent(intent, &cloud, &mut report).await
             {
                 report.problems.push(format!("{id}: {error}"));
+            }
+        }
+        for intents in shown.chunks(INTENTS_PER_COMMIT_MAX) {
+            if let Err(error) = self.take_over(intents, &cloud, &mut running).await {
+                report.problems.push(error.to_string());
             }
         }
         let open: BTreeSet<LeaseId> = self

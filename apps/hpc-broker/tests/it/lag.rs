@@ -1,12 +1,13 @@
 //! A cloud that does not show at once what it created: price and start are taken over as soon as it does.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hpc_broker::{Broker, Environment, IntentState, Settings, Silent};
+use hpc_broker::{Broker, Environment, IntentRecord, IntentState, Settings, Silent};
 use hpc_crypto::signing::KeyPair;
-use hpc_ledger::Ledger;
+use hpc_ledger::{Key, Ledger, Range, Revision, Versioned};
 use hpc_memory::audit::MemoryAuditLog;
 use hpc_memory::ledger::MemoryLedger;
 use hpc_policy::PolicySet;
@@ -30,8 +31,8 @@ impl Environment for Ahead {
     }
 }
 
-async fn world() -> World {
-    let clouds = SimConfig { consistency_ms: 10_000, ..SimConfig::new(7, start()) };
+async fn world(script: Script) -> World {
+    let clouds = SimConfig { consistency_ms: 10_000, script, ..SimConfig::new(7, start()) };
     let sim = Arc::new(SimWorld::open(clouds).unwrap());
     let ledger = Arc::new(MemoryLedger::new());
     let audit = Arc::new(MemoryAuditLog::new("test.log", KeyPair::from_seed([7; 32])).unwrap());
@@ -50,7 +51,7 @@ async fn world() -> World {
 
 #[tokio::test]
 async fn a_start_that_was_only_assumed_is_put_right_while_the_lease_runs() {
-    let world = world().await;
+    let world = world(Script::default()).await;
     let intent = || async { world.broker.intents(None, 10).await.unwrap().items.remove(0) };
     let plan = world.broker.plan(&you(), eight_h100()).await.unwrap().0.plan.id;
     world.broker.apply(&you(), &plan, &Silent).await.unwrap();
@@ -65,6 +66,41 @@ async fn a_start_that_was_only_assumed_is_put_right_while_the_lease_runs() {
     // From then on there is nothing to write about it.
     world.broker.reconcile().await.unwrap();
     assert_eq!(intent().await, seen);
+}
+
+#[tokio::test]
+async fn what_shows_in_one_round_is_taken_over_in_few_commits_and_no_calls() {
+    let world = world(Script { no_quotas: true, ..Script::default() }).await;
+    let request = || ResourceRequest::new("job").add_gpu_nvidia_h100(8).build().unwrap();
+    let leases = 130;
+    for _ in 0..leases {
+        let plan = world.broker.plan(&you(), request()).await.unwrap().0.plan.id;
+        world.broker.apply(&you(), &plan, &Silent).await.unwrap();
+    }
+    let intents = || async {
+        let page = world.ledger.range(&Range::prefix("intent/").limit(1_000)).await.unwrap();
+        let read = |(_, found): (Key, Versioned)| {
+            (serde_json::from_slice::<IntentRecord>(&found.value).unwrap(), found.version)
+        };
+        page.entries.into_iter().map(read).collect::<Vec<_>>()
+    };
+    let assumed = intents().await;
+    assert_eq!(assumed.len(), leases);
+    assert!(assumed.iter().all(|(intent, _)| intent.instances[0].unseen));
+    // While the clouds may hide them nobody misses them.
+    world.broker.reconcile().await.unwrap();
+    assert_eq!(intents().await, assumed);
+    let refused =
+        Rule { call: Call::Observe, at: Where::default(), effect: Effect::Internal, skip: 0, times: None };
+    world.sim.add_rule(refused).unwrap();
+    world.sim.advance(Duration::from_secs(11)).unwrap();
+    let report = world.broker.reconcile().await.unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    let seen = intents().await;
+    assert!(seen.iter().all(|(intent, _)| !intent.instances[0].unseen));
+    let commits: BTreeSet<Revision> = seen.iter().map(|(_, revision)| *revision).collect();
+    assert_eq!(commits.len(), 2, "128 and 2");
+    world.check().await;
 }
 
 /// A process that stood still between its journal and its call, sends, and dies: the next one begins in that moment, when
