@@ -130,6 +130,42 @@ pub struct PriceSource {
     pub trouble: Option<String>,
 }
 
+impl PriceSource {
+    /// The prices that a provider's settings name, each with its place (type, region and whatever else tells them apart) and
+    /// when it was true; `None` without a price. It is as old as its oldest price.
+    ///
+    /// ```
+    /// use hpc_provider::PriceSource;
+    /// # let price = hpc_resources::PerInstanceHour("2.50 USD".parse()?);
+    /// # let (old, new) = ("2026-11-01T00:00:00Z".parse()?, "2026-11-20T00:00:00Z".parse()?);
+    /// let prices = [("us-east-1 p5.48xlarge".to_owned(), price, new), ("us-east-1 g6.xlarge".to_owned(), price, old)];
+    /// let source = PriceSource::of_settings(prices).ok_or("two prices")?;
+    /// assert_eq!((source.as_of, source.priced), (old, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn of_settings(
+        prices: impl IntoIterator<Item = (String, PerInstanceHour, Timestamp)>,
+    ) -> Option<Self> {
+        let mut hasher = blake3::Hasher::new_derive_key("hpc-foundation 2026-11 prices of settings v1");
+        let (mut oldest, mut priced) = (None, 0);
+        for (place, price, as_of) in prices {
+            hasher.update(format!("{place} {} {as_of}\n", price.0).as_bytes());
+            oldest = Some(oldest.map_or(as_of, |oldest: Timestamp| oldest.min(as_of)));
+            priced += 1;
+        }
+        Some(Self {
+            name: "prices of the settings".to_owned(),
+            hash: hasher.finalize().to_hex().to_string(),
+            as_of: oldest?,
+            unknown_from: None,
+            priced,
+            refused: 0,
+            trouble: None,
+        })
+    }
+}
+
 /// Where an instance is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
