@@ -72,21 +72,10 @@ impl OnDemandPrices for PriceTable {
 
     /// One, as old as its oldest price; none without a price.
     fn sources(&self) -> Vec<PriceSource> {
-        let Some(as_of) = self.0.values().map(|price| price.as_of).min() else { return Vec::new() };
-        let mut hasher = blake3::Hasher::new_derive_key("hpc-foundation 2026-11 aws price table v1");
-        for ((region, instance_type), price) in &self.0 {
-            let line = format!("{region} {instance_type} {} {}\n", price.price.0, price.as_of);
-            hasher.update(line.as_bytes());
-        }
-        vec![PriceSource {
-            name: "prices of the settings".to_owned(),
-            hash: hasher.finalize().to_hex().to_string(),
-            as_of,
-            unknown_from: None,
-            priced: u64::try_from(self.0.len()).unwrap_or(u64::MAX),
-            refused: 0,
-            trouble: None,
-        }]
+        let prices = self.0.iter().map(|((region, instance_type), price)| {
+            (format!("{region} {instance_type}"), price.price, price.as_of)
+        });
+        PriceSource::of_settings(prices).into_iter().collect()
     }
 }
 
