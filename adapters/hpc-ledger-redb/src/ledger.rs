@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use hpc_ledger::{
-    Description, Key, Ledger, LedgerError, Page, Range, Revision, Transaction, Versioned, Watch, check_prefix,
+    Description, Key, Ledger, LedgerError, Page, Range, Revision, Transaction, Versioned, Watch, check_keys,
+    check_prefix,
 };
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -107,6 +108,12 @@ impl Ledger for RedbLedger {
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, LedgerError> {
         let key = key.clone();
         self.store.read(move |database| read::get(database, &key)).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, LedgerError> {
+        check_keys(keys)?;
+        let keys = keys.to_vec();
+        self.store.read(move |database| read::get_many(database, &keys)).await
     }
 
     async fn range(&self, range: &Range) -> Result<Page, LedgerError> {

@@ -39,6 +39,27 @@ pub(crate) fn get(database: &Database, key: &Key) -> Result<Option<Versioned>, S
     decode_state(key.as_str(), record.value()).map(Some).ok_or_else(|| damaged("state", key))
 }
 
+pub(crate) fn get_many(database: &Database, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
+    let state = database.begin_read()?.open_table(STATE)?;
+    let (mut values, mut bytes) = (Vec::with_capacity(keys.len()), 0_usize);
+    for key in keys {
+        let value = match state.get(key.as_str())? {
+            Some(record) => {
+                let read = decode_state(key.as_str(), record.value());
+                Some(read.ok_or_else(|| damaged("state", key))?)
+            }
+            None => None,
+        };
+        let value_bytes = value.as_ref().map_or(0, |read| read.value.len());
+        bytes = bytes.saturating_add(key.as_str().len()).saturating_add(value_bytes);
+        if bytes > PAGE_BYTES_MAX && !values.is_empty() {
+            break;
+        }
+        values.push(value);
+    }
+    Ok(values)
+}
+
 pub(crate) fn page(database: &Database, range: &Range) -> Result<Page, StoreError> {
     let transaction = database.begin_read()?;
     let mut page = Page { entries: Vec::new(), more: false, revision: meta(&transaction, META_REVISION)? };

@@ -24,7 +24,7 @@ use tokio::sync::watch::{Receiver, Sender};
 
 use hpc_ledger::{
     Change, Description, Key, Ledger, LedgerError, PAGE_BYTES_MAX, Page, Range, Revision, Transaction,
-    Versioned, Watch, Write, check_prefix,
+    Versioned, Watch, Write, check_keys, check_prefix,
 };
 
 /// Most changes kept for watches.
@@ -134,6 +134,19 @@ impl State {
         Ok(version)
     }
 
+    fn several(&self, keys: &[Key]) -> Vec<Option<Versioned>> {
+        let (mut read, mut bytes) = (Vec::with_capacity(keys.len()), 0_usize);
+        for key in keys {
+            let found = self.values.get(key);
+            bytes += key.as_str().len() + found.map_or(0, |found| found.value.len());
+            if bytes > PAGE_BYTES_MAX && !read.is_empty() {
+                break;
+            }
+            read.push(found.cloned());
+        }
+        read
+    }
+
     fn page(&self, range: &Range) -> Page {
         let start = match &range.after {
             Some(after) if after.as_str() >= range.prefix.as_str() => Bound::Excluded(after.as_str()),
@@ -207,6 +220,12 @@ impl Ledger for MemoryLedger {
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, LedgerError> {
         self.faults.before_read()?;
         Ok(lock(&self.state).values.get(key).cloned())
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, LedgerError> {
+        check_keys(keys)?;
+        self.faults.before_read()?;
+        Ok(lock(&self.state).several(keys))
     }
 
     async fn range(&self, range: &Range) -> Result<Page, LedgerError> {

@@ -146,6 +146,10 @@ impl Ledger for ReservedLedger {
         self.inner.get(key).await
     }
 
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, LedgerError> {
+        self.inner.get_many(keys).await
+    }
+
     async fn range(&self, range: &Range) -> Result<Page, LedgerError> {
         self.inner.range(range).await
     }

@@ -22,6 +22,17 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::Corrupt`], [`LedgerError::Unavailable`].
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, LedgerError>;
 
+    /// The values of several keys, in the order asked: read at once, for less than a read for each.
+    ///
+    /// They are all of one revision.
+    /// More than [`KEYS_PER_READ_MAX`](crate::KEYS_PER_READ_MAX) keys are [`LedgerError::TooLarge`].
+    /// An answer stops early rather than exceed [`PAGE_BYTES_MAX`](crate::PAGE_BYTES_MAX): it is shorter than what was
+    /// asked, and has the first value at least; ask again for the others.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooLarge`], [`LedgerError::Corrupt`], [`LedgerError::Unavailable`].
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, LedgerError>;
+
     /// One page of the keys that begin with a prefix, in byte order.
     ///
     /// All entries of a page are of one revision, the one it names.

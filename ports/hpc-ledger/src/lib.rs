@@ -30,7 +30,9 @@ pub use key::{KEY_BYTES_MAX, Key};
 pub use ledger::{Change, Description, Ledger, Watch};
 #[cfg(feature = "mock")]
 pub use ledger::{MockLedger, MockWatch};
-pub use range::{PAGE_BYTES_MAX, Page, RANGE_LIMIT_MAX, Range, Versioned, check_prefix};
+pub use range::{
+    KEYS_PER_READ_MAX, PAGE_BYTES_MAX, Page, RANGE_LIMIT_MAX, Range, Versioned, check_keys, check_prefix,
+};
 pub use transaction::{
     COMPARISONS_AND_WRITES_MAX, Comparison, Expect, TRANSACTION_BYTES_MAX, Transaction, VALUE_BYTES_MAX,
     Write,

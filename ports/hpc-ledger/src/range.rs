@@ -6,6 +6,9 @@ use crate::{KEY_BYTES_MAX, Key, LedgerError, Revision};
 /// Most entries in one page.
 pub const RANGE_LIMIT_MAX: usize = 1024;
 
+/// Most keys in one [`get_many`](crate::Ledger::get_many).
+pub const KEYS_PER_READ_MAX: usize = 1024;
+
 /// Most bytes of keys and values in one page; a page always holds at least one entry if there is one.
 pub const PAGE_BYTES_MAX: usize = 4 << 20;
 
@@ -92,6 +95,21 @@ pub fn check_prefix(prefix: &str) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// Checks that so many keys may be read at once.
+///
+/// # Errors
+/// [`LedgerError::TooLarge`].
+pub fn check_keys(keys: &[Key]) -> Result<(), LedgerError> {
+    if keys.len() <= KEYS_PER_READ_MAX {
+        return Ok(());
+    }
+    Err(LedgerError::TooLarge {
+        what: "number of keys in one read",
+        actual: u64::try_from(keys.len()).unwrap_or(u64::MAX),
+        limit: KEYS_PER_READ_MAX as u64,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +129,13 @@ mod tests {
         let page = Page { entries: vec![entry], more: true, revision: 1 };
         assert_eq!(page.next(&range), Some(range.clone().after(&key)));
         assert_eq!(Page { more: false, ..page }.next(&range), None);
+    }
+
+    #[test]
+    fn keys_are_counted() {
+        let keys = vec![Key::parse("a").unwrap(); KEYS_PER_READ_MAX + 1];
+        assert_eq!(check_keys(&keys[1..]), Ok(()));
+        assert!(matches!(check_keys(&keys), Err(LedgerError::TooLarge { actual: 1025, limit: 1024, .. })));
     }
 
     #[test]

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hpc_ledger::{
-    COMPARISONS_AND_WRITES_MAX, Change, KEY_BYTES_MAX, Key, Ledger, LedgerError, PAGE_BYTES_MAX, Range,
-    Revision, Transaction, VALUE_BYTES_MAX, Watch,
+    COMPARISONS_AND_WRITES_MAX, Change, KEY_BYTES_MAX, KEYS_PER_READ_MAX, Key, Ledger, LedgerError,
+    PAGE_BYTES_MAX, Range, Revision, Transaction, VALUE_BYTES_MAX, Watch,
 };
 
 /// A ledger under test, empty at first, and a way to close and open it again.
@@ -51,6 +51,10 @@ macro_rules! ledger {
             reads_see_every_commit_that_returned,
             a_key_without_value_is_none,
             the_version_is_the_last_commit_that_wrote_the_key,
+            several_values_come_in_the_order_asked,
+            several_values_are_of_one_revision,
+            several_values_stop_at_their_bytes,
+            too_many_keys_are_refused,
             ranges_are_in_byte_order_and_by_prefix,
             a_page_names_the_one_revision_it_shows,
             a_page_holds_at_most_the_limit_and_says_whether_more_follow,
@@ -138,6 +142,64 @@ pub async fn the_version_is_the_last_commit_that_wrote_the_key(fixture: &mut dyn
     assert_eq!(ledger.get(&key("a")).await.unwrap().unwrap().version, third, "the same value is a write too");
     let page = ledger.range(&Range::prefix("")).await.unwrap();
     assert_eq!(page.entries.iter().map(|(_, read)| read.version).collect::<Vec<_>>(), [third, second]);
+}
+
+/// "The values of several keys, in the order asked: read at once, for less than a read for each."
+pub async fn several_values_come_in_the_order_asked(fixture: &mut dyn LedgerFixture) {
+    let ledger = fixture.ledger();
+    assert_eq!(ledger.get_many(&[]).await.unwrap(), []);
+    let first = put(&*ledger, "b", b"1").await;
+    let second = put(&*ledger, "a", b"2").await;
+    let asked = ["b", "none", "a", "b"].map(key);
+    let read = ledger.get_many(&asked).await.unwrap();
+    let (b, a) = ((b"1".to_vec(), first), (b"2".to_vec(), second));
+    let read: Vec<_> = read.into_iter().map(|read| read.map(|read| (read.value, read.version))).collect();
+    assert_eq!(read, [Some(b.clone()), None, Some(a), Some(b)]);
+}
+
+/// "They are all of one revision."
+pub async fn several_values_are_of_one_revision(fixture: &mut dyn LedgerFixture) {
+    let ledger = fixture.ledger();
+    let keys: Vec<Key> = (0..64).map(|n| key(&format!("k{n}"))).collect();
+    let writer = {
+        let (ledger, keys) = (fixture.ledger(), keys.clone());
+        tokio::spawn(async move {
+            for round in 0..100_u8 {
+                let write = |transaction: Transaction, key: &Key| transaction.put(key.clone(), [round]);
+                ledger.commit(keys.iter().fold(Transaction::new(), write)).await.unwrap();
+            }
+        })
+    };
+    while !writer.is_finished() {
+        let read = ledger.get_many(&keys).await.unwrap();
+        assert_eq!(read.len(), keys.len());
+        assert!(read.iter().all(|one| *one == read[0]), "{read:?}");
+    }
+    writer.await.unwrap();
+}
+
+/// "An answer stops early rather than exceed `PAGE_BYTES_MAX`: it is shorter than what was asked, and has the first value at
+/// least; ask again for the others."
+pub async fn several_values_stop_at_their_bytes(fixture: &mut dyn LedgerFixture) {
+    let ledger = fixture.ledger();
+    let keys: Vec<Key> = (0..6).map(|n| key(&format!("k{n}"))).collect();
+    for key in &keys {
+        let large = Transaction::new().put(key.clone(), vec![7; VALUE_BYTES_MAX]);
+        ledger.commit(large).await.unwrap();
+    }
+    let fit = PAGE_BYTES_MAX / (VALUE_BYTES_MAX + 2);
+    assert_eq!(ledger.get_many(&keys).await.unwrap().len(), fit);
+    let rest = ledger.get_many(&keys[fit..]).await.unwrap();
+    assert_eq!(rest.len(), keys.len() - fit);
+    assert!(rest.iter().all(|read| read.as_ref().unwrap().value.len() == VALUE_BYTES_MAX));
+}
+
+/// "More than `KEYS_PER_READ_MAX` keys are `LedgerError::TooLarge`."
+pub async fn too_many_keys_are_refused(fixture: &mut dyn LedgerFixture) {
+    let ledger = fixture.ledger();
+    let keys = vec![key("a"); KEYS_PER_READ_MAX + 1];
+    assert_eq!(ledger.get_many(&keys[1..]).await.unwrap(), vec![None; KEYS_PER_READ_MAX]);
+    assert!(matches!(ledger.get_many(&keys).await, Err(LedgerError::TooLarge { .. })));
 }
 
 /// "One page of the keys that begin with a prefix, in byte order."

@@ -60,8 +60,21 @@ pub async fn step_back(times: u64) {
 /// One call of the ledger.
 pub enum Op<'a> {
     Get(&'a Key),
+    GetMany(&'a [Key]),
     Range,
     Commit(&'a Transaction),
+}
+
+impl Op<'_> {
+    /// Whether it reads records under a prefix by their keys.
+    pub fn reads(&self, prefix: &str) -> bool {
+        let keys = match self {
+            Self::Get(key) => std::slice::from_ref(*key),
+            Self::GetMany(keys) => *keys,
+            Self::Range | Self::Commit(_) => &[],
+        };
+        keys.iter().any(|key| key.as_str().starts_with(prefix))
+    }
 }
 
 /// How often others go first before and after a call is carried out.
@@ -98,6 +111,24 @@ impl Ledger for SlowLedger {
             let (before, after) = (self.pace)(&Op::Get(key));
             step_back(before).await;
             let answer = self.inner.get(key).await;
+            step_back(after).await;
+            answer
+        })
+    }
+
+    fn get_many<'a, 'b, 'c>(
+        &'a self,
+        keys: &'b [Key],
+    ) -> Later<'c, Result<Vec<Option<Versioned>>, LedgerError>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        Box::pin(async move {
+            let (before, after) = (self.pace)(&Op::GetMany(keys));
+            step_back(before).await;
+            let answer = self.inner.get_many(keys).await;
             step_back(after).await;
             answer
         })
