@@ -12,13 +12,14 @@ use hpc_resources::{
 };
 use jiff::Timestamp;
 
+use crate::held::HeldAccelerators;
+
 #[derive(Default)]
 struct Inner {
     accounts: Accounts,
     /// Of the ledger, when an account was written: an older one never replaces a newer one.
     revisions: BTreeMap<Payer, u64>,
-    /// Accelerators of open leases, by the team that pays.
-    accelerators: HashMap<LeaseId, (TeamId, u32)>,
+    accelerators: HeldAccelerators,
     quota: HashMap<(ProviderId, Region, QuotaFamily), HashMap<IntentId, u64>>,
     begun: HashSet<String>,
 }
@@ -73,7 +74,7 @@ impl Books {
     ) -> Result<(), Refused> {
         let mut inner = self.lock();
         inner.accounts.hold(lease, payers, hold)?;
-        inner.accelerators.insert(lease.clone(), accelerators);
+        inner.accelerators.set(lease, accelerators);
         Ok(())
     }
 
@@ -87,7 +88,7 @@ impl Books {
     ) {
         let mut inner = self.lock();
         inner.accounts.restore(lease, payers, hold);
-        inner.accelerators.insert(lease.clone(), accelerators);
+        inner.accelerators.set(lease, accelerators);
     }
 
     /// Takes over a hold and tries that were set aside beside it, at once: nobody sees one without the other.
@@ -101,7 +102,7 @@ impl Books {
     ) {
         let mut inner = self.lock();
         inner.accounts.restore(lease, payers, hold);
-        inner.accelerators.insert(lease.clone(), accelerators);
+        inner.accelerators.set(lease, accelerators);
         for (intent, hourly) in strays {
             inner.accounts.restore_stray(intent, payers, *hourly);
         }
@@ -109,8 +110,7 @@ impl Books {
 
     /// Accelerators that a team's open leases have or wait for.
     pub(crate) fn accelerators_held(&self, team: &TeamId) -> u64 {
-        let inner = self.lock();
-        inner.accelerators.values().filter(|(of, _)| of == team).map(|(_, count)| u64::from(*count)).sum()
+        self.lock().accelerators.of(team)
     }
 
     /// Every lease that something is held for.
@@ -136,7 +136,7 @@ impl Books {
     /// Ends a hold.
     pub(crate) fn end_hold(&self, lease: &LeaseId) {
         let mut inner = self.lock();
-        inner.accelerators.remove(lease);
+        inner.accelerators.end(lease);
         drop(inner.accounts.end(lease));
     }
 

@@ -22,6 +22,7 @@ mod environment;
 mod evidence;
 mod fail;
 mod gate;
+mod held;
 mod limits;
 mod offered;
 mod offers;
