@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hpc_audit::{AuditLog, Entry, Receipt};
 use hpc_error::{HpcError, codes};
-use hpc_ledger::{Key, Ledger, LedgerError, Range, Revision, Transaction, Watch};
+use hpc_ledger::{Key, Ledger, LedgerError, Range, Revision, Transaction, Versioned, Watch};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,8 +18,8 @@ use crate::sealed::Openings;
 
 /// Most outbox copies dropped with one transaction.
 const DROPS_PER_COMMIT_MAX: usize = 64;
-/// Most records read in one page.
-const PAGE: usize = 256;
+/// Most records read in one page, or at once.
+pub(crate) const PAGE: usize = 256;
 
 /// A change of state, and what the audit log says of it.
 #[derive(Default)]
@@ -146,6 +146,27 @@ impl Store {
                 Ok(Some((record, found.version)))
             }
         }
+    }
+
+    /// Reads many records, in the order asked, in fewer reads than there are. They may be of several revisions.
+    pub(crate) async fn read_many<T: DeserializeOwned>(
+        &self,
+        keys: &[Key],
+    ) -> Result<Vec<Option<T>>, HpcError> {
+        let mut records = Vec::with_capacity(keys.len());
+        while let Some(rest) = keys.get(records.len()..).filter(|rest| !rest.is_empty()) {
+            let part = rest.get(..PAGE).unwrap_or(rest);
+            let read = self.ledger.get_many(part).await.map_err(fail::ledger)?;
+            if read.is_empty() {
+                return Err(fail::bug("the ledger answers nothing about keys that it was asked for"));
+            }
+            for (key, found) in part.iter().zip(read) {
+                let read = |found: Versioned| serde_json::from_slice(&found.value);
+                let record = found.map(read).transpose();
+                records.push(record.map_err(|error| fail::corrupt(key.as_str(), &error))?);
+            }
+        }
+        Ok(records)
     }
 
     /// Whether there is a record, or a marker.

@@ -11,13 +11,18 @@ use crate::records::{DrainReason, DrainRecord, EndReason, LeaseRecord, LeaseStat
 use crate::store::key;
 
 impl Broker {
+    /// Settles a lease, of which `seen` was read a while ago.
     pub(super) async fn settle_lease(
         &self,
         id: &LeaseId,
+        seen: Option<LeaseRecord>,
         running: &Running,
         report: &mut Reconciled,
     ) -> Result<(), HpcError> {
-        let lease = self.lease_by_id(id).await?;
+        let lease = match seen {
+            Some(lease) => lease,
+            None => self.lease_by_id(id).await?,
+        };
         let now = self.environment.now();
         let is_over = lease.ends_at.is_some_and(|end| end <= now);
         if lease.state == LeaseState::Active

@@ -16,12 +16,14 @@ use hpc_error::HpcError;
 use hpc_resources::{IntentId, LeaseId};
 use serde::{Deserialize, Serialize};
 
-use self::clouds::Running;
+use self::clouds::{Cloud, Running};
 pub(crate) use self::orphans::{Explained, OrphanEnd, safe_name};
 pub use self::orphans::{OrphanRecord, OrphanWhy};
-use self::shown::{INTENTS_PER_COMMIT_MAX, as_listed};
+use self::shown::as_listed;
 use crate::books::claim_name;
 use crate::broker::Broker;
+use crate::records::{IntentRecord, LeaseRecord};
+use crate::store::{PAGE, key};
 
 /// What one round of reconciling did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,42 +67,8 @@ impl Broker {
         for (id, listed) in &cloud {
             report.problems.extend(listed.problem.iter().map(|problem| format!("{id}: {problem}")));
         }
-        let (mut running, mut shown) = (Running::default(), Vec::new());
-        for marker in self.store.keys("open-intent/").await? {
-            let Ok(id) = IntentId::parse(marker.name()) else { continue };
-            if let Some(intent) = self.intent_by_id(&id).await? {
-                if running.takes(&intent, &cloud) {
-                    continue;
-                }
-                if as_listed(&intent, &cloud).is_some() {
-                    shown.push(id);
-                    continue;
-                }
-            }
-            let Some(_claim) = self.books.begin(&claim_name(&id)) else { continue };
-            if let Some(intent) = self.intent_by_id(&id).await?
-                && let Err(error) = self.settle_intent(intent, &cloud, &mut report).await
-            {
-                report.problems.push(format!("{id}: {error}"));
-            }
-        }
-        for intents in shown.chunks(INTENTS_PER_COMMIT_MAX) {
-            if let Err(error) = self.take_over(intents, &cloud, &mut running).await {
-                report.problems.push(error.to_string());
-            }
-        }
-        let open: BTreeSet<LeaseId> = self
-            .store
-            .keys("open-lease/")
-            .await?
-            .iter()
-            .flat_map(|marker| LeaseId::parse(marker.name()))
-            .collect();
-        for id in &open {
-            if let Err(error) = self.settle_lease(id, &running, &mut report).await {
-                report.problems.push(format!("{id}: {error}"));
-            }
-        }
+        let running = self.settle_intents(&cloud, &mut report).await?;
+        let open = self.settle_leases(&running, &mut report).await?;
         self.note_orphans(&cloud, &running, listed_at, &mut report).await?;
         self.end_noted_orphans(&mut report).await?;
         // A lease that had its mark after the holds were read has its hold by right, or has just given it back.
@@ -108,5 +76,59 @@ impl Broker {
         self.drop_ended_strays(strays).await?;
         self.warn_of_budgets().await?;
         Ok(report)
+    }
+
+    /// Settles every open intent. Most of them run as their clouds say, so they are read many at a time and left alone.
+    async fn settle_intents(&self, cloud: &Cloud, report: &mut Reconciled) -> Result<Running, HpcError> {
+        let (mut running, mut shown) = (Running::default(), Vec::new());
+        let markers = self.store.keys("open-intent/").await?;
+        let marked: Vec<_> = markers.iter().flat_map(|marker| IntentId::parse(marker.name())).collect();
+        for ids in marked.chunks(PAGE) {
+            let keys = ids.iter().map(|id| key("intent", id.as_str())).collect::<Result<Vec<_>, _>>()?;
+            let intents: Vec<Option<IntentRecord>> = self.store.read_many(&keys).await?;
+            for (id, intent) in ids.iter().zip(intents) {
+                if let Some(intent) = intent {
+                    if running.takes(&intent, cloud) {
+                        continue;
+                    }
+                    if as_listed(&intent, cloud).is_some() {
+                        shown.push((id.clone(), intent.spec.lease));
+                        continue;
+                    }
+                }
+                let Some(_claim) = self.books.begin(&claim_name(id)) else { continue };
+                // Read again: what was read before anybody held it may be old.
+                if let Some(intent) = self.intent_by_id(id).await?
+                    && let Err(error) = self.settle_intent(intent, cloud, report).await
+                {
+                    report.problems.push(format!("{id}: {error}"));
+                }
+            }
+        }
+        self.take_over(&shown, cloud, &mut running, report).await;
+        Ok(running)
+    }
+
+    /// Settles every open lease, and says which were open. They are read as intents are.
+    async fn settle_leases(
+        &self,
+        running: &Running,
+        report: &mut Reconciled,
+    ) -> Result<BTreeSet<LeaseId>, HpcError> {
+        let markers = self.store.keys("open-lease/").await?;
+        let open: Vec<_> = markers.iter().flat_map(|marker| LeaseId::parse(marker.name())).collect();
+        for ids in open.chunks(PAGE) {
+            let keys = ids.iter().map(|id| key("lease", id.as_str())).collect::<Result<Vec<_>, _>>()?;
+            // One that cannot be read fails alone, below.
+            let leases: Vec<Option<LeaseRecord>> = self.store.read_many(&keys).await.unwrap_or_default();
+            let mut leases = leases.into_iter();
+            for id in ids {
+                let lease = leases.next().flatten();
+                if let Err(error) = self.settle_lease(id, lease, running, report).await {
+                    report.problems.push(format!("{id}: {error}"));
+                }
+            }
+        }
+        Ok(open.into_iter().collect())
     }
 }

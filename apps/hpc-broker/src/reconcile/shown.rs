@@ -3,10 +3,14 @@
 //! After many applies at once there are as many of them in one round, so they share commits, and nothing is asked of the
 //! clouds about them: the list has said everything.
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use hpc_error::HpcError;
-use hpc_resources::IntentId;
+use hpc_ledger::Key;
+use hpc_resources::{IntentId, LeaseId};
 use jiff::Timestamp;
 
+use super::Reconciled;
 use super::clouds::{Cloud, Running};
 use crate::activate::instance_record;
 use crate::books::claim_name;
@@ -14,8 +18,10 @@ use crate::broker::Broker;
 use crate::records::{InstanceRecord, IntentRecord, IntentState};
 use crate::store::{Change, key};
 
-/// Most intents in one commit, and most claimed at a time.
-pub(super) const INTENTS_PER_COMMIT_MAX: usize = 128;
+/// Most intents in one commit.
+const INTENTS_PER_COMMIT_MAX: usize = 128;
+/// Most commits under way.
+const COMMITS_AT_ONCE: usize = 4;
 
 /// A running intent with what its cloud's list says of it; `None` unless all of it is listed as live.
 pub(super) fn as_listed(intent: &IntentRecord, cloud: &Cloud) -> Option<IntentRecord> {
@@ -39,33 +45,62 @@ pub(super) fn may_be_hidden(instance: &InstanceRecord, consistency_ms: u64, now:
 }
 
 impl Broker {
-    /// Takes over what the clouds' lists say of some intents, in one commit, and adds them to what is known to run.
-    /// Those that somebody works on are left to the next round.
+    /// Takes over what the clouds' lists say of some intents, each with its lease, in few commits, and adds them to what is
+    /// known to run. Those that somebody works on are left to the next round.
     pub(super) async fn take_over(
         &self,
-        intents: &[IntentId],
+        shown: &[(IntentId, LeaseId)],
         cloud: &Cloud,
         running: &mut Running,
-    ) -> Result<(), HpcError> {
-        let (mut change, mut taken, mut claims) = (Change::new(), Vec::new(), Vec::new());
-        for id in intents {
-            let Some(claim) = self.books.begin(&claim_name(id)) else { continue };
-            let Some(intent) = self.intent_by_id(id).await? else { continue };
-            // A lease that somebody is ending is theirs: what is learnt here could overwrite it.
-            let Some(lease) = self.books.begin(&format!("lease/{}", intent.spec.lease)) else { continue };
-            // It is read again: what was read before anybody held it may be old.
-            if let Some(intent) = as_listed(&intent, cloud) {
-                change = change.put(key("intent", id.as_str())?, &intent)?;
+        report: &mut Reconciled,
+    ) {
+        let mut chunks = shown.chunks(INTENTS_PER_COMMIT_MAX);
+        // While one waits for the disk the next ones are read.
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while under_way.len() < COMMITS_AT_ONCE
+                && let Some(chunk) = chunks.next()
+            {
+                under_way.push(self.take_over_at_once(chunk, cloud));
+            }
+            match under_way.next().await {
+                None => return,
+                Some(Err(error)) => report.problems.push(error.to_string()),
+                Some(Ok(taken)) => {
+                    for intent in &taken {
+                        running.takes(intent, cloud);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives those that were taken over.
+    async fn take_over_at_once(
+        &self,
+        shown: &[(IntentId, LeaseId)],
+        cloud: &Cloud,
+    ) -> Result<Vec<IntentRecord>, HpcError> {
+        // A lease that somebody is ending is theirs: what is learnt here could overwrite it.
+        let claim = |(intent, lease): &(IntentId, LeaseId)| {
+            let claims =
+                (self.books.begin(&claim_name(intent))?, self.books.begin(&format!("lease/{lease}"))?);
+            Some((key("intent", intent.as_str()), claims))
+        };
+        let (keys, _claims): (Vec<_>, Vec<_>) = shown.iter().filter_map(claim).unzip();
+        let keys = keys.into_iter().collect::<Result<Vec<Key>, _>>()?;
+        // Read again: what was read before anybody held it may be old.
+        let intents: Vec<Option<IntentRecord>> = self.store.read_many(&keys).await?;
+        let (mut change, mut taken) = (Change::new(), Vec::new());
+        for (key, intent) in keys.into_iter().zip(intents) {
+            if let Some(intent) = intent.and_then(|intent| as_listed(&intent, cloud)) {
+                change = change.put(key, &intent)?;
                 taken.push(intent);
-                claims.push((claim, lease));
             }
         }
         if !taken.is_empty() {
             self.store.commit_even_unaudited(change).await?;
         }
-        for intent in &taken {
-            running.takes(intent, cloud);
-        }
-        Ok(())
+        Ok(taken)
     }
 }

@@ -226,7 +226,7 @@ async fn slow_world() -> (World, Arc<AtomicU64>) {
                 seen.store(2, Ordering::Relaxed);
                 (60, 0)
             }
-            Op::Get(key) if key.as_str().starts_with("lease/") && seen.load(Ordering::Relaxed) >= 2 => {
+            op if op.reads("lease/") && seen.load(Ordering::Relaxed) >= 2 => {
                 let is_second = seen.fetch_add(1, Ordering::Relaxed) == 3;
                 (0, if is_second { 200 } else { 0 })
             }

@@ -293,9 +293,8 @@ async fn a_stale_look_at_a_lease_does_not_fail_it() {
             {
                 (20, 0)
             }
-            Op::Get(key)
-                if key.as_str().starts_with("lease/")
-                    && counter.compare_exchange(1, 2, Ordering::Relaxed, Ordering::Relaxed).is_ok() =>
+            op if op.reads("lease/")
+                && counter.compare_exchange(1, 2, Ordering::Relaxed, Ordering::Relaxed).is_ok() =>
             {
                 (0, 200)
             }
