@@ -85,9 +85,11 @@ impl Broker {
         let marked: Vec<_> = markers.iter().flat_map(|marker| IntentId::parse(marker.name())).collect();
         for ids in marked.chunks(PAGE) {
             let keys = ids.iter().map(|id| key("intent", id.as_str())).collect::<Result<Vec<_>, _>>()?;
-            let intents: Vec<Option<IntentRecord>> = self.store.read_many(&keys).await?;
-            for (id, intent) in ids.iter().zip(intents) {
-                if let Some(intent) = intent {
+            // One that cannot be read fails alone, below.
+            let intents: Vec<Option<IntentRecord>> = self.store.read_many(&keys).await.unwrap_or_default();
+            let mut intents = intents.into_iter();
+            for id in ids {
+                if let Some(intent) = intents.next().flatten() {
                     if running.takes(&intent, cloud) {
                         continue;
                     }
@@ -98,9 +100,12 @@ impl Broker {
                 }
                 let Some(_claim) = self.books.begin(&claim_name(id)) else { continue };
                 // Read again: what was read before anybody held it may be old.
-                if let Some(intent) = self.intent_by_id(id).await?
-                    && let Err(error) = self.settle_intent(intent, cloud, report).await
-                {
+                let settled = match self.intent_by_id(id).await {
+                    Ok(Some(intent)) => self.settle_intent(intent, cloud, report).await,
+                    Ok(None) => Ok(()),
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = settled {
                     report.problems.push(format!("{id}: {error}"));
                 }
             }

@@ -83,9 +83,11 @@ impl Broker {
                 if age_s < i64::from(self.settings.reaper_grace_s) {
                     continue;
                 }
-                match self.explained(state, listed_at, settling_s).await? {
-                    Explained::Yes => {}
-                    Explained::Not { paid_to, why } => {
+                // What cannot be read explains nothing away, and condemns nothing.
+                match self.explained(state, listed_at, settling_s).await {
+                    Err(error) => report.problems.push(format!("{}: {error}", state.handle.id)),
+                    Ok(Explained::Yes) => {}
+                    Ok(Explained::Not { paid_to, why }) => {
                         let simulated = port.describe().simulated;
                         if let Err(error) = self.note_orphan(state, (paid_to, why), simulated).await {
                             report.problems.push(format!("{}: {error}", state.handle.id));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hpc_broker::{DRAIN_S_MAX, DrainReason, EndReason, LeaseState, RENEWALS_MAX};
+use hpc_ledger::{Key, Ledger as _, Transaction};
 use hpc_memory::ledger::CrashPoint;
 use hpc_policy::{PolicySet, Principal};
 use hpc_provider_sim::Script;
@@ -345,4 +346,21 @@ async fn a_crash_at_every_commit_of_a_renewal_and_a_drain_is_recovered() {
             check_money(&world.broker).await;
         }
     }
+}
+
+#[tokio::test]
+async fn an_intent_that_cannot_be_read_keeps_no_other_lease_from_its_end() {
+    let world = World::new(Script::named("none").unwrap()).await;
+    let (damaged, other) = (leased(&world).await, leased(&world).await);
+    let intent = world.broker.lease_by_id(&damaged).await.unwrap().intents.remove(0);
+    let key = Key::parse(&format!("intent/{intent}")).unwrap();
+    world.ledger.commit(Transaction::new().put(key, b"{")).await.unwrap();
+    world.advance_s(3 * HOUR_S);
+    let report = world.broker.reconcile().await.unwrap();
+    assert!(report.problems.iter().any(|problem| problem.starts_with(intent.as_str())), "{report:#?}");
+    assert!(report.problems.iter().any(|problem| problem.starts_with(damaged.as_str())), "{report:#?}");
+    world.broker.reconcile().await.unwrap();
+    let ended = world.broker.lease_by_id(&other).await.unwrap();
+    assert_eq!((ended.state, ended.end_reason), (LeaseState::Released, Some(EndReason::Expired)));
+    assert_eq!(world.sim.live_instances().len(), 1, "what nobody can read about goes on, and is told of");
 }
