@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::future::join_all;
 use hpc_provider::{CapacityProvider, InstanceHandle, InstanceState};
-use hpc_resources::{IntentId, Money, ProviderId};
+use hpc_resources::{IntentId, LeaseId, Money, ProviderId};
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use crate::broker::{Broker, sum};
 use crate::records::{InstanceRecord, IntentRecord, IntentState, LeaseRecord};
@@ -32,6 +33,35 @@ impl Listed {
     }
 }
 
+/// What a round looks at of an intent, most of which run as they should: the part of [`IntentRecord`] that is read and kept
+/// for it. The offer is the larger part of a record, and takes most of the time to read.
+#[derive(Deserialize)]
+pub(super) struct Glance {
+    pub(super) spec: GlanceSpec,
+    pub(super) state: IntentState,
+    pub(super) instances: Vec<InstanceRecord>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct GlanceSpec {
+    pub(super) intent: IntentId,
+    pub(super) lease: LeaseId,
+    pub(super) offer: GlanceOffer,
+}
+
+#[derive(Deserialize)]
+pub(super) struct GlanceOffer {
+    pub(super) provider: ProviderId,
+}
+
+impl From<IntentRecord> for Glance {
+    fn from(record: IntentRecord) -> Self {
+        let IntentRecord { spec, state, instances, .. } = record;
+        let offer = GlanceOffer { provider: spec.offer.provider };
+        Self { spec: GlanceSpec { intent: spec.intent, lease: spec.lease, offer }, state, instances }
+    }
+}
+
 /// What is known to run as it should, so that nothing else has to be read about it: most of everything in most rounds.
 #[derive(Default)]
 pub(super) struct Running {
@@ -41,19 +71,20 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Takes an intent in if the clouds show all of it. Doing nothing about it is safe although nobody holds it still.
-    pub(super) fn takes(&mut self, intent: &IntentRecord, cloud: &Cloud) -> bool {
+    /// Takes an intent in if the clouds show all of it, and gives it back otherwise. Doing nothing about it is safe although
+    /// nobody holds it still.
+    pub(super) fn take(&mut self, intent: Glance, cloud: &Cloud) -> Option<Glance> {
         let listed = cloud.get(&intent.spec.offer.provider);
         let is_live = |instance: &InstanceRecord| {
             instance.is_known_to_run()
                 && listed.is_some_and(|listed| listed.live.contains_key(&instance.handle))
         };
-        let takes = intent.state == IntentState::Acknowledged && intent.instances.iter().all(is_live);
-        if takes {
-            self.handles.extend(intent.instances.iter().map(|instance| instance.handle.clone()));
-            self.intents.insert(intent.spec.intent.clone(), intent.instances.clone());
+        if intent.state != IntentState::Acknowledged || !intent.instances.iter().all(is_live) {
+            return Some(intent);
         }
-        takes
+        self.handles.extend(intent.instances.iter().map(|instance| instance.handle.clone()));
+        self.intents.insert(intent.spec.intent, intent.instances);
+        None
     }
 
     /// What a lease has cost up to now, when it has intents and all of them run.

@@ -16,13 +16,13 @@ use hpc_error::HpcError;
 use hpc_resources::{IntentId, LeaseId};
 use serde::{Deserialize, Serialize};
 
-use self::clouds::{Cloud, Running};
+use self::clouds::{Cloud, Glance, Running};
 pub(crate) use self::orphans::{Explained, OrphanEnd, safe_name};
 pub use self::orphans::{OrphanRecord, OrphanWhy};
-use self::shown::as_listed;
+use self::shown::is_listed;
 use crate::books::claim_name;
 use crate::broker::Broker;
-use crate::records::{IntentRecord, LeaseRecord};
+use crate::records::LeaseRecord;
 use crate::store::{PAGE, key};
 
 /// What one round of reconciling did.
@@ -86,15 +86,13 @@ impl Broker {
         for ids in marked.chunks(PAGE) {
             let keys = ids.iter().map(|id| key("intent", id.as_str())).collect::<Result<Vec<_>, _>>()?;
             // One that cannot be read fails alone, below.
-            let intents: Vec<Option<IntentRecord>> = self.store.read_many(&keys).await.unwrap_or_default();
+            let intents: Vec<Option<Glance>> = self.store.read_many(&keys).await.unwrap_or_default();
             let mut intents = intents.into_iter();
             for id in ids {
                 if let Some(intent) = intents.next().flatten() {
-                    if running.takes(&intent, cloud) {
-                        continue;
-                    }
-                    if as_listed(&intent, cloud).is_some() {
-                        shown.push((id.clone(), intent.spec.lease));
+                    let Some(intent) = running.take(intent, cloud) else { continue };
+                    if is_listed(&intent, cloud) {
+                        shown.push((intent.spec.intent, intent.spec.lease));
                         continue;
                     }
                 }

@@ -7,11 +7,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hpc_error::HpcError;
 use hpc_ledger::Key;
+use hpc_provider::InstanceState;
 use hpc_resources::{IntentId, LeaseId};
 use jiff::Timestamp;
 
 use super::Reconciled;
-use super::clouds::{Cloud, Running};
+use super::clouds::{Cloud, Glance, Listed, Running};
 use crate::activate::instance_record;
 use crate::books::claim_name;
 use crate::broker::Broker;
@@ -21,20 +22,32 @@ use crate::store::{Change, key};
 /// Most intents in one commit.
 const INTENTS_PER_COMMIT_MAX: usize = 128;
 /// Most commits under way.
-const COMMITS_AT_ONCE: usize = 4;
+const COMMITS_AT_ONCE: usize = 8;
 
-/// A running intent with what its cloud's list says of it; `None` unless all of it is listed as live.
-pub(super) fn as_listed(intent: &IntentRecord, cloud: &Cloud) -> Option<IntentRecord> {
+/// Whether an intent runs, and its cloud lists all of it as live.
+pub(super) fn is_listed(intent: &Glance, cloud: &Cloud) -> bool {
+    let listed = cloud.get(&intent.spec.offer.provider);
+    intent.state == IntentState::Acknowledged
+        && listed
+            .is_some_and(|listed| intent.instances.iter().all(|instance| live(listed, instance).is_some()))
+}
+
+/// An intent with what its cloud's list says of it; `None` unless [`is_listed`].
+fn as_listed(mut intent: IntentRecord, cloud: &Cloud) -> Option<IntentRecord> {
+    let listed = cloud.get(&intent.spec.offer.provider)?;
     if intent.state != IntentState::Acknowledged {
         return None;
     }
-    let listed = cloud.get(&intent.spec.offer.provider)?;
-    let taken = |instance: &InstanceRecord| {
-        let state = listed.live(&instance.handle).filter(|_| instance.to.is_none())?;
-        Some(InstanceRecord { to: None, ..instance_record(state, intent.spec.price) })
-    };
-    let instances = intent.instances.iter().map(taken).collect::<Option<_>>()?;
-    Some(IntentRecord { instances, ..intent.clone() })
+    for instance in &mut intent.instances {
+        *instance =
+            InstanceRecord { to: None, ..instance_record(live(listed, instance)?, intent.spec.price) };
+    }
+    Some(intent)
+}
+
+/// What is listed of a live instance that has not ended in the books.
+fn live<'a>(listed: &'a Listed, instance: &InstanceRecord) -> Option<&'a InstanceState> {
+    listed.live(&instance.handle).filter(|_| instance.to.is_none())
 }
 
 /// Whether a cloud may still hide an instance that it has not shown since it was created, `now`. Until then it is neither
@@ -67,8 +80,8 @@ impl Broker {
                 None => return,
                 Some(Err(error)) => report.problems.push(error.to_string()),
                 Some(Ok(taken)) => {
-                    for intent in &taken {
-                        running.takes(intent, cloud);
+                    for intent in taken {
+                        running.take(intent.into(), cloud);
                     }
                 }
             }
@@ -93,7 +106,7 @@ impl Broker {
         let intents: Vec<Option<IntentRecord>> = self.store.read_many(&keys).await?;
         let (mut change, mut taken) = (Change::new(), Vec::new());
         for (key, intent) in keys.into_iter().zip(intents) {
-            if let Some(intent) = intent.and_then(|intent| as_listed(&intent, cloud)) {
+            if let Some(intent) = intent.and_then(|intent| as_listed(intent, cloud)) {
                 change = change.put(key, &intent)?;
                 taken.push(intent);
             }
