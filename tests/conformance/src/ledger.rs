@@ -12,7 +12,9 @@
     reason = "a case fails by panicking"
 )]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -161,20 +163,31 @@ pub async fn several_values_come_in_the_order_asked(fixture: &mut dyn LedgerFixt
 pub async fn several_values_are_of_one_revision(fixture: &mut dyn LedgerFixture) {
     let ledger = fixture.ledger();
     let keys: Vec<Key> = (0..64).map(|n| key(&format!("k{n}"))).collect();
+    let enough = Arc::new(AtomicBool::new(false));
     let writer = {
-        let (ledger, keys) = (fixture.ledger(), keys.clone());
+        let (ledger, keys, enough) = (fixture.ledger(), keys.clone(), Arc::clone(&enough));
         tokio::spawn(async move {
-            for round in 0..100_u8 {
-                let write = |transaction: Transaction, key: &Key| transaction.put(key.clone(), [round]);
+            for round in 0_u64.. {
+                if enough.load(Ordering::Relaxed) {
+                    break;
+                }
+                let write =
+                    |transaction: Transaction, key: &Key| transaction.put(key.clone(), round.to_le_bytes());
                 ledger.commit(keys.iter().fold(Transaction::new(), write)).await.unwrap();
+                tokio::task::yield_now().await;
             }
         })
     };
-    while !writer.is_finished() {
+    // Until reads fell between several commits.
+    let mut seen = BTreeSet::new();
+    while seen.len() < 20 {
         let read = ledger.get_many(&keys).await.unwrap();
         assert_eq!(read.len(), keys.len());
         assert!(read.iter().all(|one| *one == read[0]), "{read:?}");
+        seen.extend(read[0].as_ref().map(|read| read.version));
+        tokio::task::yield_now().await;
     }
+    enough.store(true, Ordering::Relaxed);
     writer.await.unwrap();
 }
 
