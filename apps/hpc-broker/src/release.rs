@@ -106,12 +106,20 @@ impl Broker {
             self.keep_strays(&lease).await?;
             self.keep_hold(&lease);
         }
-        for intent in lease.intents.clone() {
-            if let Some(record) = self.intent_by_id(&intent).await?
-                && !record.state.is_final()
-            {
-                receipts.extend(self.end_intent(record, &lease.principal).await?.1);
-            }
+        // One that cannot be ended keeps no other from its end.
+        let mut failed = None;
+        for intent in &lease.intents {
+            let ended = match self.intent_by_id(intent).await {
+                Ok(Some(record)) if !record.state.is_final() => {
+                    self.end_intent(record, &lease.principal).await.map(|(_, more)| receipts.extend(more))
+                }
+                Ok(_) => Ok(()),
+                Err(error) => Err(error),
+            };
+            failed = failed.or(ended.err());
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         let (lease, more) = self.settle(lease).await?;
         receipts.extend(more);

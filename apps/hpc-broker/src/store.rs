@@ -149,6 +149,9 @@ impl Store {
     }
 
     /// Reads many records, in the order asked, in fewer reads than there are. They may be of several revisions.
+    ///
+    /// One that cannot be read is `None`, as one that is not there, and keeps nobody from the others: whoever needs it reads
+    /// it alone, and is told.
     pub(crate) async fn read_many<T: DeserializeOwned>(
         &self,
         keys: &[Key],
@@ -156,14 +159,17 @@ impl Store {
         let mut records = Vec::with_capacity(keys.len());
         while let Some(rest) = keys.get(records.len()..).filter(|rest| !rest.is_empty()) {
             let part = rest.get(..PAGE).unwrap_or(rest);
-            let read = self.ledger.get_many(part).await.map_err(fail::ledger)?;
-            if read.is_empty() {
-                return Err(fail::bug("the ledger answers nothing about keys that it was asked for"));
-            }
-            for (key, found) in part.iter().zip(read) {
-                let read = |found: Versioned| serde_json::from_slice(&found.value);
-                let record = found.map(read).transpose();
-                records.push(record.map_err(|error| fail::corrupt(key.as_str(), &error))?);
+            match self.ledger.get_many(part).await {
+                // One of them, and nobody says which.
+                Err(LedgerError::Corrupt { .. }) => records.extend(part.iter().map(|_| None)),
+                Err(error) => return Err(fail::ledger(error)),
+                Ok(read) if read.is_empty() => {
+                    return Err(fail::bug("the ledger answers nothing about keys that it was asked for"));
+                }
+                Ok(read) => {
+                    let found = |read: Versioned| serde_json::from_slice(&read.value).ok();
+                    records.extend(read.into_iter().map(|read| read.and_then(found)));
+                }
             }
         }
         Ok(records)

@@ -22,14 +22,19 @@ pub(crate) struct Listed {
     pub(crate) instances: Vec<InstanceState>,
     /// Why there may be more than that.
     pub(crate) problem: Option<String>,
-    /// Where among them those are that are live.
-    live: HashMap<InstanceHandle, usize>,
+    /// Where each is among them.
+    places: HashMap<InstanceHandle, usize>,
 }
 
 impl Listed {
+    /// What was listed of an instance.
+    pub(super) fn get(&self, handle: &InstanceHandle) -> Option<&InstanceState> {
+        self.places.get(handle).and_then(|at| self.instances.get(*at))
+    }
+
     /// What was listed of a live instance.
     pub(super) fn live(&self, handle: &InstanceHandle) -> Option<&InstanceState> {
-        self.live.get(handle).and_then(|at| self.instances.get(*at))
+        self.get(handle).filter(|state| state.phase.is_live())
     }
 }
 
@@ -76,8 +81,7 @@ impl Running {
     pub(super) fn take(&mut self, intent: Glance, cloud: &Cloud) -> Option<Glance> {
         let listed = cloud.get(&intent.spec.offer.provider);
         let is_live = |instance: &InstanceRecord| {
-            instance.is_known_to_run()
-                && listed.is_some_and(|listed| listed.live.contains_key(&instance.handle))
+            instance.is_known_to_run() && listed.is_some_and(|listed| listed.live(&instance.handle).is_some())
         };
         if intent.state != IntentState::Acknowledged || !intent.instances.iter().all(is_live) {
             return Some(intent);
@@ -135,8 +139,12 @@ impl Broker {
         if page.is_some() {
             listed.problem = Some(format!("its list of instances has more than {PAGES_MAX} pages"));
         }
-        let live = listed.instances.iter().enumerate().filter(|(_, state)| state.phase.is_live());
-        listed.live = live.map(|(at, state)| (state.handle.clone(), at)).collect();
+        for (at, state) in listed.instances.iter().enumerate() {
+            // Of two answers about one instance the one counts that says that it costs.
+            if state.phase.is_live() || !listed.places.contains_key(&state.handle) {
+                listed.places.insert(state.handle.clone(), at);
+            }
+        }
         listed
     }
 }

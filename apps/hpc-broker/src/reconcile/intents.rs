@@ -71,15 +71,19 @@ impl Broker {
         let Some(listed) = cloud.get(&intent.spec.offer.provider) else { return Ok(intent) };
         let port = self.provider(&intent.spec.offer.provider)?.clone();
         let (bound_ms, now) = (port.describe().consistency_ms, self.environment.now());
+        let is_hidden = |instance: &InstanceRecord| {
+            may_be_hidden(instance, bound_ms, now) && listed.get(&instance.handle).is_none()
+        };
         let needs_no_look = |instance: &InstanceRecord| {
-            may_be_hidden(instance, bound_ms, now)
-                || (instance.is_known_to_run() && listed.live(&instance.handle).is_some())
+            is_hidden(instance) || (instance.is_known_to_run() && listed.live(&instance.handle).is_some())
         };
         if intent.instances.iter().all(needs_no_look) {
             return Ok(intent);
         }
         let before = intent.clone();
-        let missing = self.refresh(port.as_ref(), &mut intent).await;
+        let hidden: Vec<_> = before.instances.iter().filter(|instance| is_hidden(instance)).collect();
+        let mut missing = self.refresh(port.as_ref(), &mut intent).await;
+        missing.retain(|handle| !hidden.iter().any(|instance| instance.handle == *handle));
         self.note_missing(port.as_ref(), &mut intent.instances, &missing);
         let ended = intent.instances.iter().filter(|instance| instance.to.is_some()).count();
         if ended == 0 {

@@ -9,14 +9,14 @@ use std::collections::HashMap;
 use hpc_audit::{Entry, Outcome};
 use hpc_error::HpcError;
 use hpc_provider::{CapacityProvider, InstanceHandle, Interruption, InterruptionKind};
-use hpc_resources::{IntentId, LeaseId, ProviderId};
+use hpc_resources::{LeaseId, ProviderId};
 
 use super::Reconciled;
 use super::orphans::safe_name;
 use crate::broker::Broker;
 use crate::entry::{say, say_number};
-use crate::records::{DrainReason, DrainRecord, LeaseState};
-use crate::store::{Change, key};
+use crate::records::{DrainReason, DrainRecord, IntentRecord, LeaseState};
+use crate::store::{Change, PAGE, key};
 
 /// Most interruptions written in one transaction.
 const EVENTS_PER_COMMIT: usize = 256;
@@ -102,15 +102,20 @@ impl Broker {
     /// The lease of each of a provider's instances that has not ended.
     async fn holders(&self, provider: &ProviderId) -> Result<HashMap<InstanceHandle, LeaseId>, HpcError> {
         let mut holders = HashMap::new();
-        for marker in self.store.keys("open-intent/").await? {
-            let Ok(id) = IntentId::parse(marker.name()) else { continue };
-            let Some(intent) = self.intent_by_id(&id).await? else { continue };
-            // A try that was overtaken is being ended: what becomes of it is no interruption of its lease.
-            if intent.spec.offer.provider != *provider || intent.set_aside {
-                continue;
-            }
-            for instance in intent.instances.into_iter().filter(|instance| instance.to.is_none()) {
-                holders.insert(instance.handle, intent.spec.lease.clone());
+        let markers = self.store.keys("open-intent/").await?;
+        let keys =
+            markers.iter().map(|marker| key("intent", marker.name())).collect::<Result<Vec<_>, _>>()?;
+        for part in keys.chunks(PAGE) {
+            // One that cannot be read is told of when it is settled, and keeps no notice from the others.
+            let intents: Vec<Option<IntentRecord>> = self.store.read_many(part).await?;
+            for intent in intents.into_iter().flatten() {
+                // A try that was overtaken is being ended: what becomes of it is no interruption of its lease.
+                if intent.spec.offer.provider != *provider || intent.set_aside {
+                    continue;
+                }
+                for instance in intent.instances.into_iter().filter(|instance| instance.to.is_none()) {
+                    holders.insert(instance.handle, intent.spec.lease.clone());
+                }
             }
         }
         Ok(holders)

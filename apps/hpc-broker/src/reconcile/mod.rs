@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use self::clouds::{Cloud, Glance, Running};
 pub(crate) use self::orphans::{Explained, OrphanEnd, safe_name};
 pub use self::orphans::{OrphanRecord, OrphanWhy};
-use self::shown::is_listed;
+use self::shown::{Shown, is_listed};
 use crate::books::claim_name;
 use crate::broker::Broker;
 use crate::records::LeaseRecord;
@@ -85,31 +85,36 @@ impl Broker {
         let marked: Vec<_> = markers.iter().flat_map(|marker| IntentId::parse(marker.name())).collect();
         for ids in marked.chunks(PAGE) {
             let keys = ids.iter().map(|id| key("intent", id.as_str())).collect::<Result<Vec<_>, _>>()?;
-            // One that cannot be read fails alone, below.
-            let intents: Vec<Option<Glance>> = self.store.read_many(&keys).await.unwrap_or_default();
-            let mut intents = intents.into_iter();
-            for id in ids {
-                if let Some(intent) = intents.next().flatten() {
+            let intents: Vec<Option<Glance>> = self.store.read_many(&keys).await?;
+            for (id, intent) in ids.iter().zip(intents) {
+                if let Some(intent) = intent {
                     let Some(intent) = running.take(intent, cloud) else { continue };
                     if is_listed(&intent, cloud) {
-                        shown.push((intent.spec.intent, intent.spec.lease));
+                        shown.push(Shown::from(intent));
                         continue;
                     }
                 }
-                let Some(_claim) = self.books.begin(&claim_name(id)) else { continue };
-                // Read again: what was read before anybody held it may be old.
-                let settled = match self.intent_by_id(id).await {
-                    Ok(Some(intent)) => self.settle_intent(intent, cloud, report).await,
-                    Ok(None) => Ok(()),
-                    Err(error) => Err(error),
-                };
-                if let Err(error) = settled {
-                    report.problems.push(format!("{id}: {error}"));
-                }
+                self.settle_alone(id, cloud, report).await;
             }
         }
-        self.take_over(&shown, cloud, &mut running, report).await;
+        for id in self.take_over(&shown, cloud, &mut running).await {
+            self.settle_alone(&id, cloud, report).await;
+        }
         Ok(running)
+    }
+
+    /// Settles an intent that takes a look of its own.
+    async fn settle_alone(&self, id: &IntentId, cloud: &Cloud, report: &mut Reconciled) {
+        let Some(_claim) = self.books.begin(&claim_name(id)) else { return };
+        // Read again: what was read before anybody held it may be old.
+        let settled = match self.intent_by_id(id).await {
+            Ok(Some(intent)) => self.settle_intent(intent, cloud, report).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = settled {
+            report.problems.push(format!("{id}: {error}"));
+        }
     }
 
     /// Settles every open lease, and says which were open. They are read as intents are.
@@ -122,11 +127,8 @@ impl Broker {
         let open: Vec<_> = markers.iter().flat_map(|marker| LeaseId::parse(marker.name())).collect();
         for ids in open.chunks(PAGE) {
             let keys = ids.iter().map(|id| key("lease", id.as_str())).collect::<Result<Vec<_>, _>>()?;
-            // One that cannot be read fails alone, below.
-            let leases: Vec<Option<LeaseRecord>> = self.store.read_many(&keys).await.unwrap_or_default();
-            let mut leases = leases.into_iter();
-            for id in ids {
-                let lease = leases.next().flatten();
+            let leases: Vec<Option<LeaseRecord>> = self.store.read_many(&keys).await?;
+            for (id, lease) in ids.iter().zip(leases) {
                 if let Err(error) = self.settle_lease(id, lease, running, report).await {
                     report.problems.push(format!("{id}: {error}"));
                 }

@@ -11,7 +11,6 @@ use hpc_provider::InstanceState;
 use hpc_resources::{IntentId, LeaseId};
 use jiff::Timestamp;
 
-use super::Reconciled;
 use super::clouds::{Cloud, Glance, Listed, Running};
 use crate::activate::instance_record;
 use crate::books::claim_name;
@@ -21,8 +20,36 @@ use crate::store::{Change, key};
 
 /// Most intents in one commit.
 const INTENTS_PER_COMMIT_MAX: usize = 128;
+/// Instances after which a commit takes no further intent: the ledger bounds the bytes of a commit.
+const INSTANCES_PER_COMMIT_MAX: usize = 2_048;
 /// Most commits under way.
 const COMMITS_AT_ONCE: usize = 8;
+
+/// An intent that [`is_listed`], and what has to be known to claim it.
+pub(super) struct Shown {
+    intent: IntentId,
+    lease: LeaseId,
+    instances: usize,
+}
+
+impl From<Glance> for Shown {
+    fn from(Glance { spec, instances, .. }: Glance) -> Self {
+        Self { intent: spec.intent, lease: spec.lease, instances: instances.len() }
+    }
+}
+
+/// Those that share the next commit, one at least, and the others.
+fn next_commit(shown: &[Shown]) -> Option<(&[Shown], &[Shown])> {
+    let (mut taken, mut instances) = (0, 0_usize);
+    for one in shown.iter().take(INTENTS_PER_COMMIT_MAX) {
+        instances = instances.saturating_add(one.instances);
+        if taken > 0 && instances > INSTANCES_PER_COMMIT_MAX {
+            break;
+        }
+        taken += 1;
+    }
+    shown.split_at_checked(taken).filter(|(next, _)| !next.is_empty())
+}
 
 /// Whether an intent runs, and its cloud lists all of it as live.
 pub(super) fn is_listed(intent: &Glance, cloud: &Cloud) -> bool {
@@ -58,62 +85,103 @@ pub(super) fn may_be_hidden(instance: &InstanceRecord, consistency_ms: u64, now:
 }
 
 impl Broker {
-    /// Takes over what the clouds' lists say of some intents, each with its lease, in few commits, and adds them to what is
-    /// known to run. Those that somebody works on are left to the next round.
+    /// Takes over what the clouds' lists say of some intents, in few commits, and adds them to what is known to run. Those that
+    /// somebody works on are left to the next round.
+    ///
+    /// Gives those that could not be taken over together with others, whatever the reason: each is to be settled alone.
     pub(super) async fn take_over(
         &self,
-        shown: &[(IntentId, LeaseId)],
+        mut shown: &[Shown],
         cloud: &Cloud,
         running: &mut Running,
-        report: &mut Reconciled,
-    ) {
-        let mut chunks = shown.chunks(INTENTS_PER_COMMIT_MAX);
+    ) -> Vec<IntentId> {
+        let mut alone = Vec::new();
         // While one waits for the disk the next ones are read.
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < COMMITS_AT_ONCE
-                && let Some(chunk) = chunks.next()
+                && let Some((next, rest)) = next_commit(shown)
             {
-                under_way.push(self.take_over_at_once(chunk, cloud));
+                shown = rest;
+                under_way.push(self.take_over_at_once(next, cloud));
             }
-            match under_way.next().await {
-                None => return,
-                Some(Err(error)) => report.problems.push(error.to_string()),
-                Some(Ok(taken)) => {
-                    for intent in taken {
-                        running.take(intent.into(), cloud);
-                    }
-                }
+            let Some((taken, others)) = under_way.next().await else { return alone };
+            for intent in taken {
+                running.take(intent.into(), cloud);
             }
+            alone.extend(others);
         }
     }
 
-    /// Gives those that were taken over.
-    async fn take_over_at_once(
-        &self,
-        shown: &[(IntentId, LeaseId)],
-        cloud: &Cloud,
-    ) -> Result<Vec<IntentRecord>, HpcError> {
+    /// Gives those that were taken over, and those that could not be.
+    async fn take_over_at_once(&self, shown: &[Shown], cloud: &Cloud) -> (Vec<IntentRecord>, Vec<IntentId>) {
         // A lease that somebody is ending is theirs: what is learnt here could overwrite it.
-        let claim = |(intent, lease): &(IntentId, LeaseId)| {
+        let claim = |Shown { intent, lease, .. }: &Shown| {
             let claims =
                 (self.books.begin(&claim_name(intent))?, self.books.begin(&format!("lease/{lease}"))?);
-            Some((key("intent", intent.as_str()), claims))
+            Some((intent.clone(), claims))
         };
-        let (keys, _claims): (Vec<_>, Vec<_>) = shown.iter().filter_map(claim).unzip();
-        let keys = keys.into_iter().collect::<Result<Vec<Key>, _>>()?;
+        let (ids, _claims): (Vec<_>, Vec<_>) = shown.iter().filter_map(claim).unzip();
+        match self.commit_listed(&ids, cloud).await {
+            Ok(taken) => taken,
+            Err(_) => (Vec::new(), ids),
+        }
+    }
+
+    async fn commit_listed(
+        &self,
+        ids: &[IntentId],
+        cloud: &Cloud,
+    ) -> Result<(Vec<IntentRecord>, Vec<IntentId>), HpcError> {
+        let keys = ids.iter().map(|id| key("intent", id.as_str())).collect::<Result<Vec<Key>, _>>()?;
         // Read again: what was read before anybody held it may be old.
         let intents: Vec<Option<IntentRecord>> = self.store.read_many(&keys).await?;
-        let (mut change, mut taken) = (Change::new(), Vec::new());
-        for (key, intent) in keys.into_iter().zip(intents) {
-            if let Some(intent) = intent.and_then(|intent| as_listed(intent, cloud)) {
-                change = change.put(key, &intent)?;
-                taken.push(intent);
+        let (mut change, mut taken, mut alone) = (Change::new(), Vec::new(), Vec::new());
+        for ((id, key), intent) in ids.iter().zip(keys).zip(intents) {
+            match intent.and_then(|intent| as_listed(intent, cloud)) {
+                Some(intent) => {
+                    change = change.put(key, &intent)?;
+                    taken.push(intent);
+                }
+                None => alone.push(id.clone()),
             }
         }
         if !taken.is_empty() {
             self.store.commit_even_unaudited(change).await?;
         }
-        Ok(taken)
+        Ok((taken, alone))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(instances: &[usize]) -> Vec<Shown> {
+        let lease = LeaseId::from_bits(1);
+        let one = |(at, instances): (usize, &usize)| Shown {
+            intent: IntentId::from_bits(at as u128),
+            lease: lease.clone(),
+            instances: *instances,
+        };
+        instances.iter().enumerate().map(one).collect()
+    }
+
+    fn commits(instances: &[usize]) -> Vec<usize> {
+        let (all, mut lengths) = (shown(instances), Vec::new());
+        let mut left = all.as_slice();
+        while let Some((next, rest)) = next_commit(left) {
+            lengths.push(next.len());
+            left = rest;
+        }
+        lengths
+    }
+
+    #[test]
+    fn commits_are_bounded_by_intents_and_by_instances() {
+        assert_eq!(commits(&[]), Vec::<usize>::new());
+        assert_eq!(commits(&[1; 300]), [128, 128, 44]);
+        assert_eq!(commits(&[1_024, 1_024, 1, 2_047, 1]), [2, 2, 1]);
+        assert_eq!(commits(&[4_096, 4_096, 0]), [1, 1, 1], "one is never too much");
     }
 }

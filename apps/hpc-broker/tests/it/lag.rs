@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hpc_broker::{Broker, Environment, IntentRecord, IntentState, Settings, Silent};
 use hpc_crypto::signing::KeyPair;
-use hpc_ledger::{Key, Ledger, Range, Revision, Versioned};
+use hpc_ledger::{Key, Ledger, Range, Revision, Transaction, Versioned};
 use hpc_memory::audit::MemoryAuditLog;
 use hpc_memory::ledger::MemoryLedger;
 use hpc_policy::PolicySet;
@@ -101,6 +101,31 @@ async fn what_shows_in_one_round_is_taken_over_in_few_commits_and_no_calls() {
     let commits: BTreeSet<Revision> = seen.iter().map(|(_, revision)| *revision).collect();
     assert_eq!(commits.len(), 2, "128 and 2");
     world.check().await;
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_read_whole_keeps_no_neighbour_from_being_taken_over() {
+    let world = world(Script::default()).await;
+    let request = || ResourceRequest::new("job").add_gpu_nvidia_h100(8).build().unwrap();
+    for _ in 0..2 {
+        let plan = world.broker.plan(&you(), request()).await.unwrap().0.plan.id;
+        world.broker.apply(&you(), &plan, &Silent).await.unwrap();
+    }
+    let page = world.ledger.range(&Range::prefix("intent/")).await.unwrap();
+    let (damaged, found) = page.entries.into_iter().next().unwrap();
+    // As a newer version may write it. A round that looks at what it needs alone sees nothing wrong.
+    let mut record: serde_json::Value = serde_json::from_slice(&found.value).unwrap();
+    record["spec"]["offer"]["kind"] = "of-tomorrow".into();
+    let change = Transaction::new().put(damaged.clone(), serde_json::to_vec(&record).unwrap());
+    world.ledger.commit(change).await.unwrap();
+    world.sim.advance(Duration::from_secs(11)).unwrap();
+    let report = world.broker.reconcile().await.unwrap();
+    let told = |problem: &String| problem.starts_with(damaged.name()) && problem.contains("cannot be read");
+    assert!(report.problems.iter().any(told), "{report:#?}");
+    let page = world.ledger.range(&Range::prefix("intent/")).await.unwrap();
+    let (_, other) = page.entries.into_iter().find(|(key, _)| *key != damaged).unwrap();
+    let other: IntentRecord = serde_json::from_slice(&other.value).unwrap();
+    assert!(!other.instances[0].unseen);
 }
 
 /// A process that stood still between its journal and its call, sends, and dies: the next one begins in that moment, when
