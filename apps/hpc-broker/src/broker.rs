@@ -183,15 +183,13 @@ impl Broker {
                 self.books.set_account(&account, revision);
             }
         }
-        for marker in self.store.keys("open-lease/").await? {
-            let lease = key("lease", marker.name())?;
-            if let Some((lease, _)) = self.store.read::<LeaseRecord>(&lease).await? {
+        for place in self.store.open("lease").await? {
+            if let Some((lease, _)) = self.store.read::<LeaseRecord>(&place).await? {
                 self.keep_hold(&lease);
             }
         }
-        for marker in self.store.keys("open-intent/").await? {
-            let intent = key("intent", marker.name())?;
-            let Some((intent, _)) = self.store.read::<IntentRecord>(&intent).await? else { continue };
+        for place in self.store.open("intent").await? {
+            let Some((intent, _)) = self.store.read::<IntentRecord>(&place).await? else { continue };
             let lease = key("lease", intent.spec.lease.as_str())?;
             let Some((lease, _)) = self.store.read::<LeaseRecord>(&lease).await? else { continue };
             let is_counted_by_lease = lease.active_at.is_some() || lease.state == LeaseState::Pending;

@@ -269,10 +269,9 @@ impl Broker {
         }
         let mut found = Vec::new();
         let mut noted = HashSet::new();
-        for marker in self.store.keys("open-orphan/").await? {
-            let name = marker.name();
-            if let Some((record, _)) = self.store.read::<OrphanRecord>(&key("orphan", name)?).await? {
-                found.push(Found { view: of_record(name, &record, as_of)?, seen: None });
+        for place in self.store.open("orphan").await? {
+            if let Some((record, _)) = self.store.read::<OrphanRecord>(&place).await? {
+                found.push(Found { view: of_record(place.name(), &record, as_of)?, seen: None });
                 noted.insert(record.instance.handle);
             }
         }

@@ -67,8 +67,8 @@ impl Broker {
     /// A ledger failure.
     pub async fn open_leases(&self) -> Result<Vec<LeaseRecord>, HpcError> {
         let mut leases = Vec::new();
-        for marker in self.store.keys("open-lease/").await? {
-            if let Some((lease, _)) = self.store.read(&key("lease", marker.name())?).await? {
+        for place in self.store.open("lease").await? {
+            if let Some((lease, _)) = self.store.read(&place).await? {
                 leases.push(lease);
             }
         }

@@ -216,6 +216,12 @@ impl Store {
         }
     }
 
+    /// Where the open records of a kind are: `open-lease/X` marks `lease/X`.
+    pub(crate) async fn open(&self, kind: &str) -> Result<Vec<Key>, HpcError> {
+        let marks = self.keys(&format!("open-{kind}/")).await?;
+        marks.iter().map(|mark| key(kind, mark.name())).collect()
+    }
+
     /// Refuses what may be refused while the audit log does not take what waits for it: before anything is done.
     ///
     /// # Errors

@@ -102,10 +102,7 @@ impl Broker {
     /// The lease of each of a provider's instances that has not ended.
     async fn holders(&self, provider: &ProviderId) -> Result<HashMap<InstanceHandle, LeaseId>, HpcError> {
         let mut holders = HashMap::new();
-        let markers = self.store.keys("open-intent/").await?;
-        let keys =
-            markers.iter().map(|marker| key("intent", marker.name())).collect::<Result<Vec<_>, _>>()?;
-        for part in keys.chunks(PAGE) {
+        for part in self.store.open("intent").await?.chunks(PAGE) {
             // One that cannot be read is told of when it is settled, and keeps no notice from the others.
             let intents: Vec<Option<IntentRecord>> = self.store.read_many(part).await?;
             for intent in intents.into_iter().flatten() {

@@ -23,7 +23,7 @@ use self::shown::{Shown, is_listed};
 use crate::books::claim_name;
 use crate::broker::Broker;
 use crate::records::LeaseRecord;
-use crate::store::{PAGE, key};
+use crate::store::PAGE;
 
 /// What one round of reconciling did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,12 +81,10 @@ impl Broker {
     /// Settles every open intent. Most of them run as their clouds say, so they are read many at a time and left alone.
     async fn settle_intents(&self, cloud: &Cloud, report: &mut Reconciled) -> Result<Running, HpcError> {
         let (mut running, mut shown) = (Running::default(), Vec::new());
-        let markers = self.store.keys("open-intent/").await?;
-        let marked: Vec<_> = markers.iter().flat_map(|marker| IntentId::parse(marker.name())).collect();
-        for ids in marked.chunks(PAGE) {
-            let keys = ids.iter().map(|id| key("intent", id.as_str())).collect::<Result<Vec<_>, _>>()?;
-            let intents: Vec<Option<Glance>> = self.store.read_many(&keys).await?;
-            for (id, intent) in ids.iter().zip(intents) {
+        for part in self.store.open("intent").await?.chunks(PAGE) {
+            let intents: Vec<Option<Glance>> = self.store.read_many(part).await?;
+            for (place, intent) in part.iter().zip(intents) {
+                let Ok(id) = IntentId::parse(place.name()) else { continue };
                 if let Some(intent) = intent {
                     let Some(intent) = running.take(intent, cloud) else { continue };
                     if is_listed(&intent, cloud) {
@@ -94,7 +92,7 @@ impl Broker {
                         continue;
                     }
                 }
-                self.settle_alone(id, cloud, report).await;
+                self.settle_alone(&id, cloud, report).await;
             }
         }
         for id in self.take_over(&shown, cloud, &mut running).await {
@@ -123,17 +121,17 @@ impl Broker {
         running: &Running,
         report: &mut Reconciled,
     ) -> Result<BTreeSet<LeaseId>, HpcError> {
-        let markers = self.store.keys("open-lease/").await?;
-        let open: Vec<_> = markers.iter().flat_map(|marker| LeaseId::parse(marker.name())).collect();
-        for ids in open.chunks(PAGE) {
-            let keys = ids.iter().map(|id| key("lease", id.as_str())).collect::<Result<Vec<_>, _>>()?;
-            let leases: Vec<Option<LeaseRecord>> = self.store.read_many(&keys).await?;
-            for (id, lease) in ids.iter().zip(leases) {
-                if let Err(error) = self.settle_lease(id, lease, running, report).await {
+        let mut open = BTreeSet::new();
+        for part in self.store.open("lease").await?.chunks(PAGE) {
+            let leases: Vec<Option<LeaseRecord>> = self.store.read_many(part).await?;
+            for (place, lease) in part.iter().zip(leases) {
+                let Ok(id) = LeaseId::parse(place.name()) else { continue };
+                if let Err(error) = self.settle_lease(&id, lease, running, report).await {
                     report.problems.push(format!("{id}: {error}"));
                 }
+                open.insert(id);
             }
         }
-        Ok(open.into_iter().collect())
+        Ok(open)
     }
 }
