@@ -80,7 +80,11 @@ pub enum CryptoError {
     #[error("the public key is of low order and would accept forged signatures")]
     WeakPublicKey,
     /// A key name that the note format cannot carry.
-    #[error("`{name}` cannot name a key: use 1 to {max} bytes without spaces, control characters or `+`", max = crate::note::KEY_NAME_BYTES_MAX)]
+    #[error(
+        "`{}` cannot name a key: use 1 to {max} bytes without spaces, control characters or `+`",
+        shown(name),
+        max = crate::note::KEY_NAME_BYTES_MAX
+    )]
     InvalidKeyName {
         /// The name given.
         name: String,
@@ -119,7 +123,7 @@ pub enum CryptoError {
         reason: &'static str,
     },
     /// A checkpoint of another log.
-    #[error("the checkpoint is of log `{got}`, expected `{want}`")]
+    #[error("the checkpoint is of log `{}`, expected `{}`", shown(got), shown(want))]
     WrongOrigin {
         /// Origin in the checkpoint.
         got: String,

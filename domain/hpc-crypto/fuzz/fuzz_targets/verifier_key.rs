@@ -10,6 +10,9 @@ fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (log, cosigner) = (text.parse::<VerifierKey>(), text.parse::<CosignerKey>());
     assert!(log.is_err() || cosigner.is_err(), "a key is of one type");
+    for error in [log.as_ref().err(), cosigner.as_ref().err()].into_iter().flatten() {
+        assert!(!error.to_string().chars().any(char::is_control), "an error speaks to no terminal");
+    }
     if let Ok(key) = log {
         assert_eq!(key.to_string(), text);
         assert_eq!(VerifierKey::new(key.name(), *key.public_key()), Ok(key));

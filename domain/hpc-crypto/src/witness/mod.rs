@@ -67,7 +67,11 @@ pub enum Refusal {
         split: Option<Box<SplitView>>,
     },
     /// The caller looked up the memory of another log (500).
-    #[error("the witness remembers a checkpoint of `{remembered}` for the log `{origin}`")]
+    #[error(
+        "the witness remembers a checkpoint of `{}` for the log `{}`",
+        crate::error::shown(remembered),
+        crate::error::shown(origin)
+    )]
     WrongMemory {
         /// Origin of the remembered checkpoint.
         remembered: String,

@@ -95,6 +95,13 @@ fn notes() {
             "InvalidKeyName",
             "cannot name",
         ),
+        // A control character of two octets, as begins a colour on some terminals, is not repeated in the message.
+        (
+            "control character in a name",
+            parse(&good.replacen("/one", "\u{9b}31m", 1)),
+            "InvalidKeyName",
+            "\u{fffd}31m",
+        ),
     ]);
 }
 

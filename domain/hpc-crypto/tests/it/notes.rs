@@ -111,6 +111,10 @@ fn checkpoints_are_of_one_log_and_one_spelling() {
     assert!(SignedCheckpoint::open(signed.to_string().as_bytes(), signer(2).verifier_key()).is_err());
     let other = Checkpoint { origin: "log.example/two".into(), ..checkpoint.clone() };
     assert!(matches!(other.sign(&log), Err(CryptoError::WrongOrigin { .. })));
+    // An origin may hold a control character of two octets; the message does not repeat it.
+    let loud = Checkpoint { origin: "\u{9b}31m".into(), ..checkpoint.clone() };
+    let error = loud.sign(&log).unwrap_err().to_string();
+    assert!(error.contains("\u{fffd}31m") && !error.contains(char::is_control), "{error:?}");
     let broken = Checkpoint { extensions: vec!["a\nb".into()], ..checkpoint };
     assert!(broken.sign(&log).is_err());
     let root = sha256(b"").to_base64();

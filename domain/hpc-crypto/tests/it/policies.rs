@@ -230,8 +230,15 @@ fn names_are_octets_and_white_space_is_free() {
     // A control character of two octets is a name here, and speaks to no terminal when shown.
     let text = format!("witness \u{9b}31m {key}\nquorum none\n");
     assert_eq!(TlogPolicy::parse(text.as_bytes()).unwrap().witnesses()[0].name.to_string(), "\u{fffd}31m");
-    let error = TlogPolicy::parse("quorum \u{9b}31m\n".as_bytes()).unwrap_err().to_string();
-    assert!(!error.contains('\u{9b}'), "{error:?}");
+    let trusted = log(99).verifier_key().to_string();
+    for bad in [
+        "quorum \u{9b}31m\n".to_owned(),
+        format!("log \u{9b}31m{trusted}\n"),
+        format!("witness w \u{9b}31m{key}\n"),
+    ] {
+        let error = TlogPolicy::parse(bad.as_bytes()).unwrap_err().to_string();
+        assert!(!error.contains('\u{9b}') && error.contains("\u{fffd}31m"), "{error:?}");
+    }
 }
 
 #[test]
