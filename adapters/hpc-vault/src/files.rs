@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use crate::VaultError;
@@ -18,7 +19,7 @@ pub(crate) fn read_file(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u
     let no_follow = OFlags::NOFOLLOW | OFlags::NONBLOCK; // not blocking: a pipe in its place must not hang us
     let file = OpenOptions::new().read(true).custom_flags(no_follow.bits().cast_signed()).open(path);
     let file = match file {
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
             return Err(VaultError::Mode(path.to_owned()));
         }
         file => file.map_err(at(path))?,
@@ -44,6 +45,28 @@ pub(crate) fn write_new_file(path: &Path, content: &[u8]) -> Result<(), VaultErr
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(at(path))?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(at(path))
+}
+
+/// As [`write_new_file`], but whole or not at all: whoever sees the file sees all of it, after a crash too. `chance` names the
+/// file it is written to first; a crash may leave that one behind, under a name that nothing reads.
+pub(crate) fn create_whole(path: &Path, chance: u64, content: &[u8]) -> Result<(), VaultError> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{chance:016x}{TEMPORARY}"));
+    let temporary = Path::new(&temporary);
+    let placed =
+        write_new_file(temporary, content).and_then(|()| place_new(temporary, path).map_err(at(path)));
+    let removed = remove(temporary);
+    placed.and(removed)?;
+    sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Moves a file to a name that must not exist yet.
+fn place_new(from: &Path, to: &Path) -> std::io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system that cannot: a link never takes the place of another file either.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(from, to),
+        placed => Ok(placed?),
+    }
 }
 
 /// Writes or replaces `name` in `dir`: after this returns, the new content is on disk, and a crash leaves the old or the new.

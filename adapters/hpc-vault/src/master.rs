@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::VaultError;
 use crate::aead::random;
-use crate::files::{read_file, write_new_file};
-use crate::{VaultError, files};
+use crate::files::{create_whole, read_file};
 
 /// Longest passphrase, in bytes.
 pub const PASSPHRASE_BYTES_MAX: usize = 1024;
@@ -128,6 +128,7 @@ impl MasterKey {
     }
 
     /// Reads a key file, or draws a key and writes the file with mode 0600 if there is none.
+    /// A crash on the way leaves no key file or a whole one.
     ///
     /// # Errors
     /// As [`MasterKey::load`] and [`MasterKey::generate`].
@@ -141,14 +142,10 @@ impl MasterKey {
         let (digits, end) = text.split_at_mut(64);
         hex::encode_to_slice(*key.0, digits).map_err(|_| VaultError::System("buffer"))?;
         end.fill(b'\n');
-        match write_new_file(path, text.as_slice()) {
+        match create_whole(path, u64::from_ne_bytes(random()?), text.as_slice()) {
             // Someone else was faster: theirs is the key.
             Err(VaultError::File { kind: std::io::ErrorKind::AlreadyExists, .. }) => Self::load(path),
-            written => {
-                written?;
-                files::sync_dir(path.parent().unwrap_or(Path::new(".")))?;
-                Ok(key)
-            }
+            written => written.map(|()| key),
         }
     }
 

@@ -62,6 +62,26 @@ fn a_key_file_is_made_once_and_read_again() {
 }
 
 #[test]
+fn a_key_file_is_seen_whole_or_not_at_all() {
+    for _ in 0..50 {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("master.key");
+        // All make it at once: one is first, and none of the others reads a part of it.
+        let keys: Vec<MasterKey> = std::thread::scope(|scope| {
+            let makers: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| MasterKey::load_or_create(&path).unwrap())).collect();
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        for key in keys {
+            assert!(same(key, MasterKey::load(&path).unwrap()));
+        }
+        let names: Vec<_> =
+            fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["master.key"]);
+    }
+}
+
+#[test]
 fn a_key_file_that_others_can_read_or_that_is_no_file_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("master.key");
