@@ -183,12 +183,12 @@ impl Broker {
                 self.books.set_account(&account, revision);
             }
         }
-        for place in self.store.open("lease").await? {
+        for place in self.store.open_keys("lease").await? {
             if let Some((lease, _)) = self.store.read::<LeaseRecord>(&place).await? {
                 self.keep_hold(&lease);
             }
         }
-        for place in self.store.open("intent").await? {
+        for place in self.store.open_keys("intent").await? {
             let Some((intent, _)) = self.store.read::<IntentRecord>(&place).await? else { continue };
             let lease = key("lease", intent.spec.lease.as_str())?;
             let Some((lease, _)) = self.store.read::<LeaseRecord>(&lease).await? else { continue };

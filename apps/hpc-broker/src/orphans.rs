@@ -269,7 +269,7 @@ impl Broker {
         }
         let mut found = Vec::new();
         let mut noted = HashSet::new();
-        for place in self.store.open("orphan").await? {
+        for place in self.store.open_keys("orphan").await? {
             if let Some((record, _)) = self.store.read::<OrphanRecord>(&place).await? {
                 found.push(Found { view: of_record(place.name(), &record, as_of)?, seen: None });
                 noted.insert(record.instance.handle);

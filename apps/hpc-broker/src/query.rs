@@ -67,7 +67,7 @@ impl Broker {
     /// A ledger failure.
     pub async fn open_leases(&self) -> Result<Vec<LeaseRecord>, HpcError> {
         let mut leases = Vec::new();
-        for place in self.store.open("lease").await? {
+        for place in self.store.open_keys("lease").await? {
             if let Some((lease, _)) = self.store.read(&place).await? {
                 leases.push(lease);
             }

@@ -217,7 +217,7 @@ impl Store {
     }
 
     /// Where the open records of a kind are: `open-lease/X` marks `lease/X`.
-    pub(crate) async fn open(&self, kind: &str) -> Result<Vec<Key>, HpcError> {
+    pub(crate) async fn open_keys(&self, kind: &str) -> Result<Vec<Key>, HpcError> {
         let marks = self.keys(&format!("open-{kind}/")).await?;
         marks.iter().map(|mark| key(kind, mark.name())).collect()
     }

@@ -102,7 +102,7 @@ impl Broker {
     /// The lease of each of a provider's instances that has not ended.
     async fn holders(&self, provider: &ProviderId) -> Result<HashMap<InstanceHandle, LeaseId>, HpcError> {
         let mut holders = HashMap::new();
-        for part in self.store.open("intent").await?.chunks(PAGE) {
+        for part in self.store.open_keys("intent").await?.chunks(PAGE) {
             // One that cannot be read is told of when it is settled, and keeps no notice from the others.
             let intents: Vec<Option<IntentRecord>> = self.store.read_many(part).await?;
             for intent in intents.into_iter().flatten() {

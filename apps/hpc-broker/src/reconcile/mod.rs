@@ -81,7 +81,7 @@ impl Broker {
     /// Settles every open intent. Most of them run as their clouds say, so they are read many at a time and left alone.
     async fn settle_intents(&self, cloud: &Cloud, report: &mut Reconciled) -> Result<Running, HpcError> {
         let (mut running, mut shown) = (Running::default(), Vec::new());
-        for part in self.store.open("intent").await?.chunks(PAGE) {
+        for part in self.store.open_keys("intent").await?.chunks(PAGE) {
             let intents: Vec<Option<Glance>> = self.store.read_many(part).await?;
             for (place, intent) in part.iter().zip(intents) {
                 let Ok(id) = IntentId::parse(place.name()) else { continue };
@@ -122,7 +122,7 @@ impl Broker {
         report: &mut Reconciled,
     ) -> Result<BTreeSet<LeaseId>, HpcError> {
         let mut open = BTreeSet::new();
-        for part in self.store.open("lease").await?.chunks(PAGE) {
+        for part in self.store.open_keys("lease").await?.chunks(PAGE) {
             let leases: Vec<Option<LeaseRecord>> = self.store.read_many(part).await?;
             for (place, lease) in part.iter().zip(leases) {
                 let Ok(id) = LeaseId::parse(place.name()) else { continue };
