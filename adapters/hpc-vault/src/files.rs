@@ -41,14 +41,14 @@ pub(crate) fn read_file(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u
 }
 
 /// Writes a file that must not exist yet, with mode 0600, down to the disk. The directory entry is not synced.
-pub(crate) fn write_new_file(path: &Path, content: &[u8]) -> Result<(), VaultError> {
+fn write_new_file(path: &Path, content: &[u8]) -> Result<(), VaultError> {
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(at(path))?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(at(path))
 }
 
 /// As [`write_new_file`], but whole or not at all: whoever sees the file sees all of it, after a crash too. `chance` names the
-/// file it is written to first; a crash may leave that one behind, under a name that nothing reads.
+/// file it is written to first; a crash may leave that one behind, with mode 0600 and under a name that nothing reads.
 pub(crate) fn create_whole(path: &Path, chance: u64, content: &[u8]) -> Result<(), VaultError> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{chance:016x}{TEMPORARY}"));
